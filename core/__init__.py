@@ -1,0 +1,1 @@
+"""Chatelier's core: it knows no platform and no vendor."""

@@ -1,0 +1,80 @@
+"""What a button carries: a verb on a job, or the key of a stored action. Both live as long as their record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..keys import token
+from ..storage import Kind, Query, Record, Time, Tx
+from .messages import Value
+
+Verb = Literal["again", "tweak", "info", "hide", "up", "down", "cancel", "show"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnJob:
+    """`j.<job>.<verb>`"""
+
+    job: str
+    verb: str
+
+    @property
+    def payload(self) -> str:
+        return f"j.{self.job}.{self.verb}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """`a.<22 characters>`: the key of an `Action`."""
+
+    key: str
+
+    @property
+    def payload(self) -> str:
+        return f"a.{self.key}"
+
+
+def read(payload: str) -> OnJob | Stored | None:
+    """What a payload means; None for one that is not ours."""
+    match payload.split("."):
+        case ["j", job, verb] if job and verb:
+            return OnJob(job=job, verb=verb)
+        case ["a", key] if key:
+            return Stored(key=key)
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action(Record):
+    """A command with its options, ready to be called by a button or a form.
+
+    person: who alone may use it, "" for everybody. once: it goes when it was used.
+    """
+
+    command: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+    person: str = ""
+    once: bool = False
+    created: Time
+
+
+ACTIONS = Kind(name="actions", record=Action, queries=(Query((), "created"),))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbering(Record):
+    """Where buttons are numbers: what each number of the conversation's latest menu stands for. key: the conversation."""
+
+    payloads: tuple[str, ...]
+
+
+NUMBERINGS = Kind(name="numberings", record=Numbering)
+
+
+async def store_action(
+    tx: Tx, command: str, values: Mapping[str, Value], *, person: str = "", once: bool = False, key: str = ""
+) -> Stored:
+    """Keep a call for later; its payload fits every network's button."""
+    action = Action(key=key or token(), command=command, values=values, person=person, once=once, created=tx.now)
+    await tx.insert(ACTIONS, action)
+    return Stored(key=action.key)

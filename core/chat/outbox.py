@@ -1,0 +1,108 @@
+"""The outbox: what is to be said is a record before anybody says it.
+
+pending → sending → sent, with a receipt for every native message, or failed with words. `line.py` does the sending.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..keys import derived
+from ..storage import Kind, Query, Record, Time, Tx
+from .inbox import conversation
+from .messages import ChatRef, Event, Receipt, Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message(Record):
+    """One reply on its way to one conversation. key: 22 characters, the first native message's `Outgoing.key`.
+
+    place: sorts the messages of an account as they were committed. part: the first native message without a receipt.
+    shown: "conversation|id" of each native message, so that an answer to it finds it. replaces: the card whose place it takes.
+    again: it may have been sent before; that is said with it. due: not before this moment.
+    """
+
+    account: str
+    conversation: str
+    chat: ChatRef
+    reply: Reply
+    place: str
+    state: Literal["pending", "sending", "sent", "failed"] = "pending"
+    part: int = 0
+    receipts: tuple[Receipt, ...] = ()
+    shown: tuple[str, ...] = ()
+    tries: int = 0
+    again: bool = False
+    due: Time
+    reply_to: str = ""
+    private_to: str = ""
+    native: Mapping[str, str] = field(default_factory=dict)
+    event: str = ""
+    order: str = ""
+    job: str = ""
+    replaces: str = ""
+    words: str = ""
+    created: Time
+
+
+MESSAGES = Kind(
+    name="messages",
+    record=Message,
+    unique=("shown",),
+    queries=(
+        Query(("account", "state"), "place"),
+        Query(("state",), "place"),
+        Query(("event",), "place"),
+        Query(("order",), "place"),
+        Query((), "created"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where answers to an event go, and as what."""
+
+    chat: ChatRef
+    sender: str
+    reply_to: str = ""
+    native: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, event: Event) -> "Address":
+        return cls(chat=event.chat, sender=event.sender, reply_to=event.keys[-1], native=event.native)
+
+
+async def post(
+    tx: Tx,
+    to: Address,
+    replies: Sequence[Reply],
+    *,
+    cause: str,
+    event: str = "",
+    order: str = "",
+    job: str = "",
+    replaces: str = "",
+) -> tuple[Message, ...]:
+    """Put replies into the outbox, in this order. Their keys follow from `cause`, so that doing it again is Exists, never twice."""
+    rows = []
+    for n, reply in enumerate(replies):
+        row = Message(
+            key=derived("message", cause, str(n)),
+            account=to.chat.platform,
+            conversation=conversation(to.chat),
+            chat=to.chat,
+            reply=reply,
+            place=f"{int(tx.now.timestamp() * 1000):013d}.{n:04d}",
+            due=tx.now,
+            reply_to=to.reply_to if reply.quote else "",
+            private_to=to.sender if reply.private and not to.chat.direct else "",
+            native=to.native,
+            event=event,
+            order=order,
+            job=job,
+            replaces=replaces,
+            created=tx.now,
+        )
+        rows.append(await tx.insert(MESSAGES, row))
+    return tuple(rows)

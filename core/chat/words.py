@@ -1,0 +1,18 @@
+"""Sentences of the chat layer."""
+
+MAYBE_SENT = "it may have been sent twice already; nobody can tell"
+DONE_BELOW = "Done, see below."
+BUSY = "I am very busy right now. Please try again in a minute."
+SET_ASIDE = "I could not answer that, and I have stopped trying. Nothing was lost or charged. The operator can see why."
+STORE_DOWN = "I cannot store anything right now, so nothing was started. Please try again in a moment."
+BUTTON_GONE = "That button is too old: what it belonged to is no longer kept."
+BUTTON_OTHERS = "Only the person who asked for it, or an operator, may do that."
+NOT_YOURS = "That menu belongs to somebody else."
+QUESTION_LAPSED = "That question was open for a minute and has lapsed. Please start again."
+QUIT = "All right, forgotten."
+NOTHING_TO_QUIT = "There is no open question here."
+
+
+def sent_again(text: str) -> str:
+    """A message that may be there twice says so."""
+    return f"{text}\n\n*(sent again after a restart)*"

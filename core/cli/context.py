@@ -1,0 +1,83 @@
+"""What every command starts from: the configuration, the plugins, the store."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from ..clock import SystemClock
+from ..errors import ChatelierError, OperatorMust
+from ..gateway import Runtime, catalogue_of, open_runtime, open_store_of
+from ..plugins import Plugins
+from ..settings import Settings, load, load_plugin_settings
+from ..storage import Store
+from ..workflows.catalogue import Catalogue
+
+T = TypeVar("T")
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="Configuration file. By default ./config.yaml, else the one that ships.", exists=True
+    ),
+]
+
+
+def config_path(given: Path | None) -> Path:
+    """The file that counts: the given one, ./config.yaml, or the annotated default that ships."""
+    here = Path("config.yaml")
+    return given or (here if here.exists() else Path(__file__).parents[2] / "config.yaml")
+
+
+def load_config(given: Path | None) -> tuple[Settings, Plugins]:
+    """Plugins loaded, settings checked against their models. Raises SettingsError."""
+    path = config_path(given)
+    plugins = Plugins(load_plugin_settings(path, os.environ), os.environ)
+    plugins.load()
+    return load(path, plugins.settings_models(), os.environ, broken=plugins.broken), plugins
+
+
+@asynccontextmanager
+async def open_gateway(given: Path | None, *, alone: bool = False) -> AsyncIterator[Runtime]:
+    """A gateway on this configuration, not yet serving."""
+    settings, plugins = load_config(given)
+    async with open_runtime(settings, plugins, alone=alone) as runtime:
+        yield runtime
+
+
+@asynccontextmanager
+async def open_store(given: Path | None) -> AsyncIterator[Store]:
+    """The configured store alone."""
+    settings, plugins = load_config(given)
+    async with open_store_of(settings, plugins, SystemClock()) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_catalogue(given: Path | None) -> AsyncIterator[Catalogue]:
+    """The workflows on offer, without a store."""
+    settings, plugins = load_config(given)
+    catalogue = catalogue_of(settings, plugins, SystemClock())
+    await catalogue.refresh()
+    yield catalogue
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine. An error of ours ends it with its words and no traceback."""
+    try:
+        return asyncio.run(work)
+    except ChatelierError as error:
+        fail(error)
+
+
+def fail(error: ChatelierError) -> NoReturn:
+    """Say it and end: 2 for what the operator must mend in the configuration, 1 for the rest."""
+    typer.echo(str(error), err=True)
+    raise typer.Exit(EXIT_CONFIG if isinstance(error, OperatorMust) else EXIT_FAILED)

@@ -1,0 +1,1 @@
+"""Commands: options, parsing, forms, the registry, routing and gates."""

@@ -1,0 +1,76 @@
+"""One call of a command: what the handler is given, and the one way to answer."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..chat.inbox import Arrival, conversation, finish
+from ..chat.messages import ChatRef, Event, Reply, Said
+from ..chat.outbox import Address, post
+from ..people.people import Person
+from ..sessions.session import Session, close
+from ..storage import Tx
+from .command import Command
+
+if TYPE_CHECKING:
+    from ..gateway import Runtime
+
+Work = Callable[[Tx], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """values: by option name, checked against the declaration; a file option holds a Blob by now.
+
+    operator: the sender is one of the configured operators. runtime: the gateway's services.
+    """
+
+    event: Event
+    person: Person
+    session: Session
+    command: Command
+    values: Mapping[str, Any]
+    operator: bool
+    runtime: "Runtime"
+    arrival: Arrival
+
+    @property
+    def chat(self) -> ChatRef:
+        return self.event.chat
+
+    @property
+    def conversation(self) -> str:
+        return conversation(self.event.chat)
+
+    @property
+    def address(self) -> Address:
+        """Where answers go."""
+        return Address.of(self.event)
+
+    async def commit(self, work: Work | None = None, *replies: Reply) -> None:
+        """Records, replies and the mark *handled* in one transaction; an open question that it answers goes with it.
+
+        A handler ends in exactly one of these.
+        What `work` raises is raised here and nothing is kept. Raises Lost when another process handles the event by now.
+        """
+
+        await self._commit(work, replies)
+
+    async def refuse(self, words: str) -> None:
+        """Answer with words alone, and note them at the event: what was asked for was not done."""
+        await self._commit(None, (Reply(text=words, private=True),), words)
+
+    async def ask(self, work: Work, question: Reply) -> None:
+        """Answer with a question; the event is noted as one that is still to be answered."""
+        await self._commit(work, (question,), question.text)
+
+    async def _commit(self, work: Work | None, replies: tuple[Reply, ...], words: str = "") -> None:
+        async def everything(tx: Tx) -> None:
+            await finish(tx, self.arrival, self.runtime.owner, words=words)
+            if isinstance(self.event.body, Said) and self.conversation in self.session.questions:
+                await close(tx, self.person.key, self.conversation)
+            if work is not None:
+                await work(tx)
+            await post(tx, self.address, replies, cause=f"answer {self.arrival.key}", event=self.arrival.key)
+
+        await self.runtime.store.atomically(everything)

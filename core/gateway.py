@@ -1,0 +1,387 @@
+"""The composition root: what a running gateway is made of, in order of dependency, and how it stops."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from .accounts import Account
+from .chat.buttons import ACTIONS, NUMBERINGS
+from .chat.capabilities import Capabilities
+from .chat.inbox import ARRIVALS, Inbox
+from .chat.messages import ChatRef, Choice, Event, FileRef, FirstAnswer
+from .chat.outbox import MESSAGES
+from .chat.platform import Deletes, Edits, Finds, Platform, Published, Publishes, Signals
+from .clock import Clock, SystemClock
+from .commands.command import Command
+from .commands.complete import complete
+from .commands.registry import Registry
+from .errors import OperatorMust, Refused, Unavailable
+from .generation.backend import Backend
+from .generation.dispatcher import Dispatcher
+from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, RUNS, WORKLOADS
+from .generation.ordering import command_for
+from .generation.placing import Placing
+from .generation.run import Workshop
+from .handling import Handling
+from .housekeeping import Housekeeping
+from .http.application import Health as Condition
+from .leases import ACCOUNTS
+from .log import get_logger, hide
+from .media.blob import Blobs
+from .media.blobs import FolderBlobs
+from .media.intake import Intake
+from .media.pictures import PictureLimits, Pictures
+from .media.references import BLOB_REFS, BLOBS
+from .people.people import PEOPLE
+from .plugins import Plugins
+from .sessions.session import SESSIONS
+from .settings import Settings
+from .storage import Kind, Store
+from .supervise import Health, Supervised, Watchdog
+from .workflows.catalogue import Catalogue
+from .workflows.folder import FolderSource
+
+log = get_logger(__name__)
+
+KINDS: Sequence[Kind[Any]] = (
+    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BLOBS, BLOB_REFS, JOBS, MESSAGES, NUMBERINGS, ORDERS, PEOPLE, RESULTS, RUNS,
+    SESSIONS, WORKLOADS,
+)  # fmt: skip
+FETCH_SECONDS = 600.0
+DRAIN_SECONDS = 10.0
+DELIVER_SECONDS = 3.0
+COMPLETE_SECONDS = 1.0
+
+
+class Runtime:
+    """A gateway with its store open. `serve` runs it; it is the `Gateway` that platforms are given.
+
+    owner: this process, in leases. alone: it serves only the account that `attach` gives it, and only its jobs.
+    """
+
+    def __init__(self, settings: Settings, plugins: Plugins, store: Store, clock: Clock, *, alone: bool) -> None:
+        self.settings = settings
+        self.plugins = plugins
+        self.store = store
+        self.clock = clock
+        self.alone = alone
+        self.owner = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+        self.accepting = True
+        self.accounts: dict[str, Account] = {}
+        self.previews: dict[str, bytes] = {}
+        self.inbox = Inbox(store, self.owner)
+        self.registry = Registry()
+        self.handling = Handling(self)
+        self.watchdog = Watchdog(plugins.owner_of)
+        self.problems: list[str] = []
+
+    # --- made once, by `open_runtime`
+
+    async def build(self, stack: AsyncExitStack) -> None:
+        limits = self.settings.limits
+        self.pictures = await stack.enter_async_context(Pictures(PictureLimits(pixels=limits.picture_pixels)))
+        own = self.settings.data_dir / "workflows"
+        if self.settings.workflows.folder == own:
+            own.mkdir(parents=True, exist_ok=True)  # so that a file can be dropped there
+        folder = self.settings.data_dir / "blobs"
+        blobs = FolderBlobs(folder, self.store, self.clock, self.pictures)
+        await blobs.start()
+        self.blobs: Blobs = blobs
+        self.housekeeping = Housekeeping(self.store, blobs, self.settings.retention, self.clock)
+        self.platforms: dict[str, Platform] = {}
+        self.intake = Intake(self.platforms, self.blobs, self.pictures, limits.upload_bytes)
+        self.backends: dict[str, Backend] = {}
+        for plugin, backend in self.plugins.collect("register_backends", settings=self.settings):
+            self._add_named(self.backends, plugin, backend)
+        self.backend_lives = {
+            name: Supervised(name, backend.run, self.clock) for name, backend in self.backends.items()
+        }
+        self.workshop = Workshop(
+            store=self.store,
+            blobs=self.blobs,
+            backends=self.backends,
+            placing=Placing(self.backends),
+            clock=self.clock,
+            owner=self.owner,
+            attempts=limits.attempts,
+            run_seconds=limits.run_seconds,
+            fetch_seconds=FETCH_SECONDS,
+            previews=self.previews,
+        )
+        self.dispatcher = Dispatcher(self.workshop)
+        await self._offer()
+        if not self.alone:
+            for plugin, platform in self.plugins.collect("register_platforms", settings=self.settings):
+                self._add_platform(plugin, platform)
+        for plugin, life in self.plugins.results("lifespan", gateway=self, settings=self.settings):
+            await stack.enter_async_context(self._living(plugin, life))
+
+    @asynccontextmanager
+    async def _living(self, plugin: str, life: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+        """A plugin's lifespan in a task of its own, so that what goes wrong in there does not cancel the gateway."""
+        begun, stop = asyncio.Event(), asyncio.Event()
+
+        async def live() -> None:
+            try:
+                async with life:
+                    begun.set()
+                    await stop.wait()
+            except Exception as error:  # noqa: BLE001 - a plugin's own tasks; the gateway runs without them
+                self._problem(f"plugin {plugin}: {error}")
+            finally:
+                begun.set()
+
+        living = asyncio.create_task(live(), name=f"plugin {plugin}")
+        await begun.wait()
+        try:
+            yield
+        finally:
+            stop.set()
+            await living
+
+    async def _offer(self) -> None:
+        """Commands of plugins, then one for each workflow; the latter follow the catalogue."""
+        for plugin, command in self.plugins.collect("register_commands", settings=self.settings):
+            try:
+                self.registry.add(command)
+            except ValueError as error:
+                self._problem(f"plugin {plugin}: {error}")
+        self.catalogue = catalogue_of(self.settings, self.plugins, self.clock)
+        self.catalogue.listeners.append(self._follow_catalogue)
+        await self.catalogue.refresh()
+
+    def _follow_catalogue(self) -> None:
+        problems = self.registry.replace_group("workflows", [command_for(one) for one in self.catalogue.workflows])
+        for problem in problems:
+            self._problem(problem)
+
+    def _add_named(self, known: dict[str, Any], plugin: str, one: Any) -> None:
+        if one.name in known:
+            self._problem(f"plugin {plugin}: the name {one.name} is taken")
+        else:
+            known[one.name] = one
+
+    def _add_platform(self, plugin: str, platform: Platform) -> None:
+        if mismatch := undeclared(platform):
+            self._problem(f"plugin {plugin}: {mismatch}")
+            return
+        self._add_named(self.platforms, plugin, platform)
+        if self.platforms.get(platform.name) is platform:
+            self.accounts[platform.name] = self._account(platform)
+
+    def _account(self, platform: Platform) -> Account:
+        return Account(platform, self, self.store, self.owner, clock=self.clock, previews=self.previews)
+
+    def _problem(self, words: str) -> None:
+        log.error("problem", problem=words)
+        self.problems.append(words)
+
+    async def attach(self, platform: Platform) -> bool:
+        """Hold an account that lives in this process. False when another process holds it."""
+        account = self._account(platform)
+        if not await account.take():
+            return False
+        self.platforms[platform.name] = platform
+        self.accounts[platform.name] = account
+        self.dispatcher.account = platform.name
+        return True
+
+    # --- what platforms ask
+
+    @property
+    def commands(self) -> Sequence[Published]:
+        return tuple(self.registry)
+
+    @property
+    def account_names(self) -> Sequence[str]:
+        return tuple(self.accounts)
+
+    async def receive(self, event: Event) -> FirstAnswer:
+        return await self.handling.receive(event)
+
+    async def complete(self, chat: ChatRef, sender: str, command: str, option: str, typed: str) -> Sequence[Choice]:
+        return complete(self.registry, command, option, typed)
+
+    async def approve(self, chat: ChatRef, sender: str, invoice: str, amount: int, currency: str) -> Refused | None:
+        return Refused("Nothing is sold here.")
+
+    def connected(self, platform: str, detail: str = "") -> None:
+        self.accounts[platform].connection.up(detail)
+
+    # --- what handlers ask
+
+    def capabilities(self, chat: ChatRef) -> Capabilities:
+        return self.platforms[chat.platform].capabilities(chat)
+
+    def is_operator(self, handle: str) -> bool:
+        return handle in self.settings.operators
+
+    async def refusal(self, event: Event, command: str) -> str:
+        """Why plugins do not let this call pass, "" when they do."""
+        for answer in await self.plugins.every("admit", seconds=2.0, event=event, command=command):
+            if answer.error is not None:
+                return f"The plugin {answer.plugin} could not decide whether that is allowed. Please try again."
+            return str(answer.value)
+        return ""
+
+    async def read_files(self, command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with every file in the blob store. Raises BadInput, in words."""
+        types = {option.name: option.type for option in command.options}
+        read = dict(values)
+        for name, value in values.items():
+            if types.get(name) in ("image", "video", "audio", "file") and isinstance(value, FileRef | str) and value:
+                read[name] = await self.intake.read(value, types[name])
+        return read
+
+    # --- life
+
+    async def serve(self, stop: asyncio.Event, ready: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Run until `stop` is set, then: no new events, drain, last writes, leases given back."""
+        async with self.watchdog, asyncio.TaskGroup() as tasks:
+            work = [
+                tasks.create_task(run(), name=name)
+                for name, run in {
+                    **{f"backend {name}": life.run for name, life in self.backend_lives.items()},
+                    "dispatcher": self.dispatcher.run,
+                    "sweep": self.handling.sweep,
+                    "workflows": self.catalogue.watch,
+                    "housekeeping": self.housekeeping.run,
+                    "commands": self._publish,
+                }.items()
+            ]
+            lines = [
+                tasks.create_task(account.run(), name=f"account {name}") for name, account in self.accounts.items()
+            ]
+            if ready is not None:
+                await ready()
+            await stop.wait()
+            await self._wind_down()
+            for task in [*lines, *work]:
+                task.cancel()
+            await asyncio.wait([*lines, *work])
+        for account in self.accounts.values():
+            await account.release()
+
+    async def _wind_down(self) -> None:
+        self.accepting = False
+        self.dispatcher.stop_intake()
+        log.info("stopping", jobs=len(self.dispatcher.running))
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self.handling.drained()
+                await self.dispatcher.drained()
+        except TimeoutError:
+            log.info("jobs go on after the next start", jobs=len(self.dispatcher.running))
+        await self.handling.stop()
+        try:
+            async with asyncio.timeout(DELIVER_SECONDS):
+                await self._delivered()
+        except (TimeoutError, Unavailable):
+            log.info("messages go out after the next start")
+
+    async def _delivered(self) -> None:
+        changes = self.store.changes(MESSAGES)
+        for name in [name for name, account in self.accounts.items() if account.is_held]:
+            for state in ("pending", "sending"):
+                where = {"account": name, "state": state}
+                while await self.store.find(MESSAGES, where, order="place", limit=1):
+                    await changes.wait(0.5)
+
+    async def _publish(self) -> None:
+        """Tell the networks that list commands, now and whenever the set changes."""
+        changed = asyncio.Event()
+        changed.set()
+        self.catalogue.listeners.append(changed.set)
+        while True:
+            await changed.wait()
+            changed.clear()
+            for platform in list(self.platforms.values()):
+                if isinstance(platform, Publishes):
+                    try:
+                        await platform.publish(self.commands)
+                    except Exception as error:  # noqa: BLE001 - a platform's code may raise anything
+                        log.warning("commands not published", account=platform.name, error=str(error))
+
+    # --- health
+
+    async def condition(self) -> Condition:
+        """For `/readyz`: messages are taken, the store answers, and each part in words."""
+        try:
+            await self.store.get(ACCOUNTS, "")
+            store = "up"
+        except Unavailable as away:
+            store = str(away)
+        lives = {name: life.health for name, life in self.backend_lives.items()}
+        return Condition(
+            ready=self.accepting and store == "up",
+            store=store,
+            accounts={name: account.connection.health.state for name, account in self.accounts.items()},
+            backends={name: health.state for name, health in lives.items()},
+            stalls=[f"{stall.plugin or 'the gateway'}: {stall.where}" for stall in self.watchdog.stalls],
+        )
+
+    def health(self) -> dict[str, Health]:
+        """Of accounts and backends, by name."""
+        parts = {name: account.connection.health for name, account in self.accounts.items()}
+        return {**parts, **{name: life.health for name, life in self.backend_lives.items()}}
+
+
+def undeclared(platform: Platform) -> str:
+    """Where what a platform declares and what it can do differ; "" when they agree."""
+    can = platform.capabilities()
+    pairs = (
+        ("edits", can.edit_text or can.edit_media, Edits),
+        ("deletes", can.delete, Deletes),
+        ("finds", can.finds, Finds),
+        ("busy signs or reactions", can.busy or can.reactions, Signals),
+    )
+    for what, declared, protocol in pairs:
+        if bool(declared) != isinstance(platform, protocol):
+            return (
+                f"{platform.name} {'declares' if declared else 'does not declare'} {what}, but its class says otherwise"
+            )
+    return ""
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings,
+    plugins: Plugins,
+    *,
+    clock: Clock | None = None,
+    alone: bool = False,
+    wrap: Callable[[Store], Store] = lambda store: store,
+) -> AsyncIterator[Runtime]:
+    """A gateway with its store open, not yet serving. `wrap`: puts something in front of the store. Raises OperatorMust."""
+    clock = clock or SystemClock()
+    hide(settings.secrets())
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store_of(settings, plugins, clock))
+        runtime = Runtime(settings, plugins, wrap(store), clock, alone=alone)
+        await runtime.build(stack)
+        yield runtime
+
+
+def catalogue_of(settings: Settings, plugins: Plugins, clock: Clock) -> Catalogue:
+    """The operator's folder first, so that a file there takes the place of a shipped workflow; then what plugins bring."""
+    sources = [source for _, source in plugins.collect("register_workflow_sources", settings=settings)]
+    return Catalogue([FolderSource(settings.workflows.folder, clock=clock), *sources])
+
+
+@asynccontextmanager
+async def open_store_of(settings: Settings, plugins: Plugins, clock: Clock) -> AsyncIterator[Store]:
+    """The configured store. Raises OperatorMust when no plugin opens such a URL."""
+    kinds = [*KINDS, *(kind for _, kind in plugins.collect("register_kinds"))]
+    openers = dict(item for _, item in plugins.collect("register_stores"))
+    scheme = settings.store.partition(":")[0]
+    if scheme not in openers:
+        known = ", ".join(sorted(openers)) or "none"
+        raise OperatorMust(
+            f"store: no plugin opens {scheme}: URLs; known are {known}. Install or switch on its plugin."
+        )
+    async with openers[scheme](settings.store, kinds, clock) as store:
+        yield store

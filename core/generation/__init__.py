@@ -1,0 +1,1 @@
+"""Orders, jobs, attempts and the dispatcher that runs them on backends."""

@@ -1,0 +1,113 @@
+"""Claims jobs and runs each under its lease, two for every backend at once."""
+
+import asyncio
+from dataclasses import replace
+
+from ..errors import ChatelierError, Lost, Unavailable
+from ..leases import extend
+from ..log import context, get_logger
+from ..storage import Scalar, Tx
+from . import words
+from .jobs import CLAIMS, JOBS, LEASE_SECONDS, Job
+from .orders import end
+from .run import JobRun, Workshop
+
+log = get_logger(__name__)
+
+PLACES_A_BACKEND = 2
+"""One job runs and one is queued there; the rest wait here, where cancel and re-routing are cheap."""
+LOOK_SECONDS = 1.0
+
+
+class Dispatcher:
+    """account: only jobs of this account, "" for all jobs of the store."""
+
+    def __init__(self, workshop: Workshop, account: str = "") -> None:
+        self.shop = workshop
+        self.account = account
+        self.running: dict[str, JobRun] = {}
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Until cancelled; then every job that still runs is given back."""
+        changes = self.shop.store.changes(JOBS)
+        places = asyncio.Semaphore(PLACES_A_BACKEND * max(1, len(self.shop.backends)))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_cancels(), name="cancels")
+            while not self._stopping:
+                await places.acquire()
+                job = await self._claim()
+                if job is None:
+                    places.release()
+                    await changes.wait(LOOK_SECONDS)
+                    continue
+                task = tasks.create_task(self._hold(job), name=f"job {job.key}")
+                task.add_done_callback(lambda _: places.release())
+            await asyncio.Event().wait()
+
+    def stop_intake(self) -> None:
+        """Claim no more; what runs goes on."""
+        self._stopping = True
+
+    async def drained(self) -> None:
+        """Returns when nothing runs any more."""
+        while self.running:
+            await self.shop.clock.sleep(0.05)
+
+    async def _claim(self) -> Job | None:
+        async def work(tx: Tx) -> Job | None:
+            where: dict[str, Scalar] = {"account": self.account, "open": True} if self.account else {"open": True}
+            job = await tx.claim(JOBS, where, owner=self.shop.owner, seconds=LEASE_SECONDS)
+            if job is None:
+                return None
+            job = await tx.replace(JOBS, replace(job, claims=job.claims + 1))
+            return await end(tx, job, "failed", words.CRASHED) if job.claims > CLAIMS else job
+
+        try:
+            job = await self.shop.store.atomically(work)
+        except Unavailable as away:
+            log.warning("store away", error=str(away))
+            await self.shop.clock.sleep(LOOK_SECONDS)
+            return None
+        return job if job is not None and job.open else None
+
+    async def _hold(self, job: Job) -> None:
+        run = JobRun(self.shop, job)
+        self.running[job.key] = run
+        with context(order=job.order, job=job.key):
+            beat = asyncio.create_task(self._beat(run))
+            live = asyncio.create_task(run.live())
+            try:
+                await asyncio.wait({beat, live}, return_when=asyncio.FIRST_COMPLETED)
+                (live if live.done() else beat).result()
+            except Lost:
+                log.info("job taken over", job=job.key)
+            except ChatelierError as error:
+                log.warning("job interrupted", job=job.key, error=str(error))
+            except Exception:  # noqa: BLE001 - a backend's code may raise anything; the lease lapses and the job is claimed again
+                log.exception("job interrupted", job=job.key)
+            finally:
+                for task in (beat, live):
+                    task.cancel()
+                await asyncio.gather(beat, live, return_exceptions=True)
+                if asyncio.current_task() and asyncio.current_task().cancelling():  # type: ignore[union-attr] # checked
+                    await asyncio.shield(run.release())
+                del self.running[job.key]
+
+    async def _beat(self, run: JobRun) -> None:
+        """Keep the lease. Raises Lost when it went to somebody else."""
+        while True:
+            await self.shop.clock.sleep(LEASE_SECONDS / 3)
+            await extend(self.shop.store, JOBS, run.job, LEASE_SECONDS)
+
+    async def _watch_cancels(self) -> None:
+        changes = self.shop.store.changes(JOBS)
+        while True:
+            for run in [run for run in self.running.values() if not run.cancelled.is_set()]:
+                try:
+                    job = await self.shop.store.get(JOBS, run.job.key)
+                except Unavailable:
+                    break
+                if job is not None and job.cancel:
+                    run.cancelled.set()
+            await changes.wait(5.0)

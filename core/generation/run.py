@@ -1,0 +1,414 @@
+"""One claimed job, from wherever its record stands to its end. docs/jobs.md has the table that this walks."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..clock import Clock
+from ..errors import Gone, OperatorMust, Refused, Retry, Unavailable, Uncertain
+from ..leases import held
+from ..log import get_logger
+from ..media.blob import Blob, Blobs
+from ..media.references import refer
+from ..storage import Store, Tx
+from ..workflows.check import fitted
+from ..workflows.graph import with_prefix
+from . import results, words
+from .backend import Attempt, Backend, Ended, Output, Progress
+from .jobs import ATTEMPTS, JOBS, RESULTS, AttemptRow, Job, Result, Seen, note_run, results_of
+from .orders import close, end
+from .placing import Nowhere, Placing
+
+log = get_logger(__name__)
+
+PROGRESS_SECONDS = 1.0
+UNKNOWN_SECONDS = 60.0
+"""How long an attempt that a backend knows nothing certain about is waited for before it counts as lost."""
+LOOK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What every run needs. previews: the latest preview of each running job, never stored."""
+
+    store: Store
+    blobs: Blobs
+    backends: Mapping[str, Backend]
+    placing: Placing
+    clock: Clock
+    owner: str
+    attempts: int
+    run_seconds: float
+    fetch_seconds: float
+    previews: dict[str, bytes] = field(default_factory=dict)
+
+
+class Settled(Exception):  # noqa: N818 - not an error: the job needs nothing more from this process
+    """Leave the job as its record stands."""
+
+
+class JobRun:
+    """Holds the job's lease; every write proves it. Raises Lost when somebody else took the job over."""
+
+    def __init__(self, workshop: Workshop, job: Job) -> None:
+        self.shop = workshop
+        self.job = job
+        self.fence = job.fence
+        self.cancelled = asyncio.Event()
+        self._written = -PROGRESS_SECONDS
+        self._given = ""
+
+    async def live(self) -> None:
+        """Walk the job to its end, or give it back for later."""
+        if self.job.cancel:
+            self.cancelled.set()
+        try:
+            while self.job.open:
+                await self._step()
+        except Settled:
+            pass
+        finally:
+            self.shop.previews.pop(self.job.key, None)
+            self._give_to("")
+
+    async def _step(self) -> None:
+        match self.job.state:
+            case "queued":
+                await self._submit_new()
+            case "submitting":
+                await self._settle_submission()
+            case "submitted" | "running":
+                await self._follow()
+            case _:
+                await self._store_results()
+
+    # --- queued → submitting → submitted
+
+    async def _submit_new(self) -> None:
+        if self.cancelled.is_set():
+            await self._end("cancelled", "")
+            return
+        if self.shop.clock.now() >= self.job.expires:
+            await self._end("expired", words.QUEUED_TOO_LONG)
+            return
+        if self.job.attempts >= self.shop.attempts:
+            await self._end("failed", self.job.words or words.LOST)
+            return
+        try:
+            backend, description = await self.shop.placing.choose(self.job)
+        except Refused as no:
+            await self._end("failed", str(no))
+            return
+        except Nowhere as nowhere:
+            await self._give_back(nowhere.after)
+        self._give_to(backend.name)
+        attempt_id = str(uuid.uuid4())
+        prefix = f"chatelier/{self.shop.clock.now():%Y-%m-%d}/{attempt_id}"
+        graph = with_prefix(fitted(self.job.graph, description.classes), prefix)
+
+        async def work(tx: Tx) -> Job:
+            job = await self._held(tx)
+            row = AttemptRow(key=attempt_id, job=job.key, backend=backend.name, graph=graph, created=tx.now)
+            await tx.insert(ATTEMPTS, row)
+            return await tx.replace(
+                JOBS,
+                replace(job, state="submitting", attempt=attempt_id, backend=backend.name, attempts=job.attempts + 1),
+            )
+
+        self.job = await self.shop.store.atomically(work)
+        await self._submit(await self._attempt())
+
+    async def _submit(self, attempt: Attempt) -> None:
+        try:
+            remote = await self._backend().submit(attempt)
+        except Refused as no:
+            await self._end("failed", str(no))
+        except Retry as later:
+            await self._requeue(later.after, counts=False)
+        except Unavailable:
+            await self._requeue(LOOK_SECONDS, counts=False)
+        except Uncertain:
+            await self._settle_submission()
+        else:
+            await self._submitted(remote)
+
+    async def _settle_submission(self) -> None:
+        """The record says *submitting*, so nobody knows whether the backend heard of it."""
+        attempt = await self._attempt()
+        deadline = self.shop.clock.monotonic() + UNKNOWN_SECONDS
+        while self.shop.clock.monotonic() < deadline:
+            try:
+                found = await self._backend().find(attempt)
+            except Unavailable:
+                found = "unknown"
+            if found == "absent":
+                await self._submit(attempt)
+                return
+            if found != "unknown":
+                await self._submitted(attempt.remote or attempt.id)
+                return
+            await self.shop.clock.sleep(LOOK_SECONDS)
+        await self._requeue(0.0)
+
+    async def _submitted(self, remote: str) -> None:
+        async def work(tx: Tx) -> Job:
+            job = await self._held(tx)
+            await self._mark_attempt(tx, "submitted", remote=remote)
+            return await tx.replace(JOBS, replace(job, state="submitted", claims=0))
+
+        self.job = await self.shop.store.atomically(work)
+
+    # --- submitted, running → storing
+
+    async def _follow(self) -> None:
+        attempt = await self._attempt()
+        limit = self.shop.clock.monotonic() + self.shop.run_seconds
+        canceller = asyncio.create_task(self._cancel_when_asked(attempt))
+        try:
+            ended = await self._watch(attempt, limit)
+        finally:
+            canceller.cancel()
+        if ended is None:
+            await self._quietly(self._backend().cancel(attempt))
+            await self._end("expired", words.RAN_TOO_LONG)
+        else:
+            await self._ended(ended)
+
+    async def _watch(self, attempt: Attempt, limit: float) -> Ended | None:
+        """How the attempt ended; None when its time ran out first."""
+        watching = asyncio.ensure_future(self._watch_through(attempt))
+        alarm = asyncio.ensure_future(self.shop.clock.sleep(max(0.0, limit - self.shop.clock.monotonic())))
+        try:
+            await asyncio.wait({watching, alarm}, return_when=asyncio.FIRST_COMPLETED)
+            return watching.result() if watching.done() else None
+        finally:
+            watching.cancel()
+            alarm.cancel()
+            await asyncio.gather(watching, alarm, return_exceptions=True)
+
+    async def _watch_through(self, attempt: Attempt) -> Ended:
+        """Watch again whenever the backend stops answering."""
+        while True:
+            try:
+                async for item in self._backend().watch(attempt):
+                    if isinstance(item, Ended):
+                        return item
+                    await self._progress(item)
+            except Unavailable as away:
+                log.info("backend away in mid-job", backend=self.job.backend, error=str(away))
+            await self.shop.clock.sleep(LOOK_SECONDS)
+
+    async def _progress(self, item: Progress) -> None:
+        if item.preview:
+            self.shop.previews[self.job.key] = item.preview
+        begins = item.phase == "running" and self.job.state != "running"
+        now = self.shop.clock.monotonic()
+        if not begins and now - self._written < PROGRESS_SECONDS:
+            return
+        self._written = now
+        seen = Seen(phase=item.phase, ahead=item.ahead, fraction=item.fraction, title=item.title)
+
+        async def work(tx: Tx) -> Job:
+            job = await self._held(tx)
+            if begins:
+                started = item.started_at or tx.now
+                return await tx.replace(JOBS, replace(job, state="running", started=started, claims=0, seen=seen))
+            return await tx.replace(JOBS, replace(job, seen=seen))
+
+        self.job = await self.shop.store.atomically(work)
+
+    async def _cancel_when_asked(self, attempt: Attempt) -> None:
+        await self.cancelled.wait()
+        await self._quietly(self._backend().cancel(attempt))
+
+    async def _ended(self, ended: Ended) -> None:
+        match ended.state:
+            case "done":
+                await self._to_storing(ended)
+            case "cancelled" if self.cancelled.is_set():
+                await self._end("cancelled", "")
+            case "cancelled":
+                await self._end("failed", words.STOPPED_THERE)
+            case "failed" if not ended.transient:
+                await self._end("failed", ended.words)
+            case _:
+                await self._requeue(LOOK_SECONDS, sentence=ended.words)
+
+    async def _to_storing(self, ended: Ended) -> None:
+        """From here on it will be done: a cancel that was committed before drops the outputs."""
+        shown = self.job.shown_nodes
+        outputs = tuple(output for output in ended.outputs if not shown or output.node in shown)
+        if not outputs:
+            await self._end("failed", " ".join(ended.notes) or words.NO_OUTPUT)
+            return
+
+        async def work(tx: Tx) -> Job:
+            job = await self._held(tx)
+            await self._mark_attempt(tx, "ended")
+            if job.cancel:
+                return await end(tx, job, "cancelled", "")
+            run_ms = _milliseconds(ended.started_at or job.started, ended.ended_at or tx.now)
+            return await tx.replace(
+                JOBS,
+                replace(
+                    job, state="storing", outputs=outputs, run_ms=run_ms, notes=ended.notes, ended=tx.now, claims=0
+                ),
+            )
+
+        self.job = await self.shop.store.atomically(work)
+
+    # --- storing → done
+
+    async def _store_results(self) -> None:
+        attempt = await self._attempt()
+        have = {result.n for result in await results_of(self.shop.store, self.job.key)}
+        try:
+            for output in self.job.outputs:
+                if output.n not in have:
+                    await self._store_one(attempt, output)
+        except Gone:
+            await self._end("failed", words.OUTPUT_GONE)
+            return
+        except OperatorMust as full:
+            log.error("cannot store a result", job=self.job.key, error=str(full))
+            await self._fetch_later(words.DISK_FULL)
+        except Unavailable:
+            await self._fetch_later(words.OUTPUT_GONE)
+        await self._done()
+
+    async def _store_one(self, attempt: Attempt, output: Output) -> None:
+        blob = None
+        if output.text is None:
+            blob = await self.shop.blobs.put(self._backend().fetch(attempt, output))
+
+        async def work(tx: Tx) -> None:
+            job = await self._held(tx)
+            if blob is not None:
+                await refer(tx, f"job:{job.key}", blob)
+            await tx.insert(
+                RESULTS,
+                Result(
+                    key=f"{job.key}.{output.n}",
+                    job=job.key,
+                    n=output.n,
+                    name=output.name,
+                    blob=blob,
+                    text=output.text or "",
+                    created=tx.now,
+                ),
+            )
+
+        await self.shop.store.atomically(work)
+
+    async def _fetch_later(self, sentence: str) -> None:
+        """Keep the job and try again, until the limit: what was made is not thrown away lightly."""
+        since = self.job.ended or self.job.created
+        if (self.shop.clock.now() - since).total_seconds() > self.shop.fetch_seconds:
+            await self._end("failed", sentence)
+            raise Settled
+        await self._give_back(10.0)
+
+    async def _done(self) -> None:
+        async def work(tx: Tx) -> Job:
+            job = await self._held(tx)
+            await note_run(tx, job.workflow, job.run_ms)
+            return await close(tx, job, "done", results.reply(job, await results_of(tx, job.key)))
+
+        self.job = await self.shop.store.atomically(work)
+
+    # --- the ways out
+
+    async def _end(self, state: results.BadEnd, sentence: str) -> None:
+        async def work(tx: Tx) -> Job:
+            job = await self._held(tx)
+            await self._mark_attempt(tx, "ended")
+            return await end(tx, job, state, sentence)
+
+        self.job = await self.shop.store.atomically(work)
+
+    async def _requeue(self, seconds: float, *, counts: bool = True, sentence: str = "") -> None:
+        """This attempt came to nothing: another one, if the limit allows. `sentence`: what to say when it does not."""
+
+        async def work(tx: Tx) -> Job:
+            job = await self._held(tx)
+            await self._mark_attempt(tx, "lost")
+            attempts = job.attempts if counts else job.attempts - 1
+            return await tx.replace(
+                JOBS, replace(job, state="queued", attempt="", attempts=attempts, seen=None, words=sentence)
+            )
+
+        self.job = await self.shop.store.atomically(work)
+        if seconds and self.job.attempts < self.shop.attempts:
+            await self._give_back(seconds)
+
+    async def _give_back(self, seconds: float) -> None:
+        """Let anybody claim it, `seconds` from now."""
+
+        async def work(tx: Tx) -> Job:
+            job = await self._held(tx)
+            claims = max(0, job.claims - 1)  # giving it back is no crash
+            return await tx.replace(
+                JOBS, replace(job, owner="", due=tx.now + timedelta(seconds=seconds), claims=claims)
+            )
+
+        self.job = await self.shop.store.atomically(work)
+        raise Settled
+
+    async def release(self) -> None:
+        """Give the lease back at a stop, so that the next process goes on at once."""
+        if self.job.open and self.job.owner == self.shop.owner:
+            await self._quietly(self._give_back(0.0))
+
+    # --- small things
+
+    def _give_to(self, backend: str) -> None:
+        """Which backend has this job counts when the next one is placed."""
+        given = self.shop.placing.given
+        given[self._given] -= 1
+        given[backend] += 1
+        self._given = backend
+
+    async def _held(self, tx: Tx) -> Job:
+        return await held(tx, JOBS, self.job.key, self.shop.owner, self.fence)
+
+    def _backend(self) -> Backend:
+        try:
+            return self.shop.backends[self.job.backend]
+        except KeyError:
+            raise Unavailable(f"the backend {self.job.backend} is not configured any more") from None
+
+    async def _attempt(self) -> Attempt:
+        row = await self.shop.store.get(ATTEMPTS, self.job.attempt)
+        if row is None:
+            raise Gone(f"attempt {self.job.attempt} has no record")
+        return Attempt(
+            id=row.key,
+            remote=row.remote,
+            graph=row.graph,
+            files=self.job.files,
+            read=self._read,
+            started_at=self.job.started,
+        )
+
+    def _read(self, blob: Blob) -> AsyncIterator[bytes]:
+        return self.shop.blobs.open(blob.sha256)
+
+    async def _mark_attempt(self, tx: Tx, state: Any, **changes: Any) -> None:
+        row = await tx.get(ATTEMPTS, self.job.attempt) if self.job.attempt else None
+        if row is not None:
+            await tx.replace(ATTEMPTS, replace(row, state=state, **changes))
+
+    async def _quietly(self, action: Awaitable[object]) -> None:
+        try:
+            await action
+        except Settled:
+            pass
+        except Exception as error:  # noqa: BLE001 - a backend's cancel may raise anything; what counts is what watch says
+            log.info("cancel not delivered", backend=self.job.backend, job=self.job.key, error=str(error))
+
+
+def _milliseconds(start: datetime | None, stop: datetime) -> int:
+    return max(0, round((stop - start).total_seconds() * 1000)) if start else 0

@@ -1,0 +1,133 @@
+"""Buttons under a result: again, tweak, info, hide, rate, cancel, show. Rights are checked against the job when pressed."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..chat import words as chat_words
+from ..chat.buttons import OnJob
+from ..chat.inbox import conversation
+from ..chat.messages import Ask, Button, Event, Form, Pressed, Reply
+from ..chat.outbox import MESSAGES, post
+from ..commands.call import Call
+from ..commands.forms import form_for
+from ..commands.parse import typed
+from ..errors import BadInput
+from ..storage import Tx
+from . import results, words
+from .jobs import JOBS, RESULTS, Job, results_of
+from .orders import ask_to_cancel
+from .ordering import again, command_for, new_seed, order
+
+EVERYBODY = ("again", "tweak", "info")
+
+
+async def press(call: Call, button: OnJob, values: Mapping[str, Any]) -> None:
+    """Do what a button says. values: of its form, where it has one."""
+    job = await call.runtime.store.get(JOBS, button.job)
+    if job is None:
+        raise BadInput(chat_words.BUTTON_GONE)
+    if button.verb not in EVERYBODY and not may(call, job):
+        raise BadInput(chat_words.BUTTON_OTHERS)
+    match button.verb:
+        case "again":
+            workflow, merged = again(call.runtime, job, {})
+            await order(call, workflow, {**merged, **new_seed(workflow)})
+        case "tweak":
+            await _tweak(call, job, values)
+        case "info":
+            await call.commit(None, Reply(text=results.info(job), private=True))
+        case "hide":
+            await _hide(call, job)
+        case "show":
+            await show(call, job)
+        case "up" | "down":
+            await _rate(call, job, 1 if button.verb == "up" else -1)
+        case "cancel":
+            await cancel(call, job)
+        case _:
+            raise BadInput(chat_words.BUTTON_GONE)
+
+
+def may(call: Call, job: Job) -> bool:
+    """Its person and operators may do all."""
+    return job.person == call.person.key or call.operator
+
+
+async def cancel(call: Call, job: Job) -> None:
+    """Cancel it, or ask its holder to; a card that ends says so itself."""
+    said: list[str] = []
+
+    async def work(tx: Tx) -> None:
+        said[:] = [await ask_to_cancel(tx, job.key)]
+        if said[0] not in (words.CANCELLING, words.CANCELLED):
+            await post(tx, call.address, [Reply(text=said[0], private=True)], cause=f"cancel {call.arrival.key}")
+
+    await call.commit(work)
+
+
+async def show(call: Call, job: Job) -> None:
+    """The result again, with live buttons, in this chat."""
+    if job.open:
+        await call.commit(None, Reply(text=words.still_open(job)))
+        return
+    if job.state != "done":
+        await call.commit(None, Reply(text=results.info(job)))
+        return
+    await call.commit(None, results.reply(job, await results_of(call.runtime.store, job.key)))
+
+
+async def _tweak(call: Call, job: Job, values: Mapping[str, Any]) -> None:
+    if not values:
+        await call.commit(None, Reply(text=words.tweak_by_hand(command_line(job)), private=True))
+        return
+    workflow, _ = again(call.runtime, job, {})
+    changes = typed(values, command_for(workflow))
+    workflow, merged = again(call.runtime, job, await call.runtime.read_files(command_for(workflow), changes))
+    await order(call, workflow, merged)
+
+
+def command_line(job: Job) -> str:
+    """The words that would run it again with the same values."""
+    prompt = str(job.values.get("prompt", ""))
+    options = [
+        f"--{name} {value}"
+        for name, value in job.values.items()
+        if name != "prompt" and value not in ("", None) and str(value) not in job.files
+    ]
+    return " ".join(part for part in (f"/{job.workflow}", prompt, *options) if part)
+
+
+def tweak_form(job: Job, event: Event, runtime: Any) -> Ask | None:
+    """All inputs with the values used; None when the workflow is gone."""
+    workflow = runtime.catalogue.get(job.workflow)
+    if workflow is None or not isinstance(event.body, Pressed):
+        return None
+    shown = {name: value for name, value in job.values.items() if str(value) not in job.files}
+    form = form_for(command_for(workflow), shown, OnJob(job=job.key, verb="tweak").payload)
+    # A picture that was used stays when no other one is given.
+    fields = tuple(replace(field, required=False) if field.type == "image" else field for field in form.fields)
+    return Ask(form=Form(key=form.key, title=words.tweak_title(job.title), fields=fields, values=form.values))
+
+
+async def _hide(call: Call, job: Job) -> None:
+    """Take the result out of the message that carries the button; what it was stays on record, and can be shown again."""
+    body = call.event.body
+    message_id = body.message_id if isinstance(body, Pressed) else ""
+    shown = await call.runtime.store.get(MESSAGES, f"{conversation(call.chat)}|{message_id}", by="shown")
+    back = Button(label=words.SHOW, payload=OnJob(job=job.key, verb="show").payload)
+
+    async def work(tx: Tx) -> None:
+        reply = Reply(text=words.HIDDEN, buttons=((back,),))
+        replaces = shown.key if shown else ""
+        await post(tx, call.address, [reply], cause=f"hide {call.arrival.key}", job=job.key, replaces=replaces)
+
+    await call.commit(work)
+
+
+async def _rate(call: Call, job: Job, rating: int) -> None:
+    async def work(tx: Tx) -> None:
+        for result in await results_of(tx, job.key):
+            await tx.replace(RESULTS, replace(result, ratings={**result.ratings, call.person.key: rating}))
+
+    await call.commit(work, Reply(text=words.RATED, private=True))

@@ -1,0 +1,109 @@
+"""Sentences about orders and jobs, as people see them. Markdown; what people typed is escaped."""
+
+from typing import TYPE_CHECKING
+
+from ..chat.markup import escape
+
+if TYPE_CHECKING:
+    from .jobs import Job
+
+AGAIN = "🔁 Again"
+TWEAK = "✏️ Tweak"
+INFO = "ℹ️ Info"
+SHOW = "Show"
+HIDE = "🙈 Hide"
+UP = "👍"
+DOWN = "👎"
+CANCEL = "Cancel"
+CANCELLED = "Cancelled. It cost nothing."
+CANCELLING = "Cancelling…"
+TOO_LATE = "It is finished already and on its way to you."
+NO_SUCH_JOB = "There is no such job here. Jobs are kept for a year; `/status` shows your own."
+NO_OUTPUT = "The workflow ran but gave no result that can be shown."
+NO_BACKEND = "Nothing here can run that right now"
+CRASHED = "It stopped three times in a row without getting any further, so I gave up on it."
+LOST = "The server lost it several times, so I gave up on it."
+QUEUED_TOO_LONG = "It waited too long for a free server."
+RAN_TOO_LONG = "It ran longer than is allowed here, so I stopped it."
+STOPPED_THERE = "Somebody stopped it at the server."
+OUTPUT_GONE = "The server no longer has the result."
+DISK_FULL = "I cannot store the result right now. The operator has been told."
+HIDDEN = "Hidden."
+RATED = "Thank you."
+
+BAR_CELLS = 12
+
+
+def span(value: float) -> str:
+    """A span as people say it: 8 s, 2 min, 1 h 5 min."""
+    whole = max(1, round(value))
+    if whole < 90:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def bar(fraction: float) -> str:
+    """A bar of twelve cells and per cent."""
+    full = max(0, min(BAR_CELLS, int(fraction * BAR_CELLS)))
+    return f"{'▰' * full}{'▱' * (BAR_CELLS - full)} {min(99, int(fraction * 100))} %"
+
+
+def card_waiting(title: str, place: int | None = None, left: float | None = None) -> str:
+    """While it waits: its place in the queue (1 is next) and about how long."""
+    parts = [f"place {place}" if place else "", f"about {span(left)}" if left else ""]
+    told = ", ".join(part for part in parts if part)
+    return f"**{escape(title)}**\nWaiting" + (f" · {told}" if told else " …")
+
+
+def card_running(title: str, fraction: float | None, node: str, left: float | None) -> str:
+    """While it runs: bar, the node's title and about how long still."""
+    lines = [f"**{escape(title)}**", bar(fraction or 0.0)]
+    told = " · ".join(part for part in (escape(node), f"about {span(left)} left" if left else "") if part)
+    return "\n".join([*lines, told] if told else lines)
+
+
+def card_storing(title: str) -> str:
+    return f"**{escape(title)}**\n{'▰' * BAR_CELLS} Fetching the result …"
+
+
+def too_many_orders(most: int) -> str:
+    """The limit and what to do."""
+    running = "one order" if most == 1 else f"{most} orders"
+    return f"You have {running} open, which is the most at once. Wait for one, or cancel one with /status."
+
+
+def ended_badly(job: "Job", state: str, why: str) -> str:
+    """Why there is no result, and that it cost nothing."""
+    if state == "cancelled":
+        return f"**{escape(job.title)}**\nCancelled. It cost nothing."
+    return f"**{escape(job.title)}**\n⚠️ It did not work. {why}\nNothing was charged. Job `{job.key}`"
+
+
+def already(job: "Job") -> str:
+    return f"That job is {job.state} already."
+
+
+def workflow_gone(title: str) -> str:
+    return f"{escape(title)} is not on offer any more. /help lists what is."
+
+
+def still_open(job: "Job") -> str:
+    return f"**{escape(job.title)}** is {job.state}. Job `{job.key}`"
+
+
+def tweak_by_hand(line: str) -> str:
+    """Where there are no forms: the words to change and send."""
+    return f"Change what you like and send it:\n```\n{line}\n```"
+
+
+def tweak_title(title: str) -> str:
+    return f"Tweak: {title}"
+
+
+def status(job: "Job", place: int, left: float | None) -> str:
+    """Title, state, place and about how long, with its id."""
+    fraction = job.seen.fraction if job.seen else None
+    how = bar(fraction) if job.state == "running" and fraction is not None else job.state
+    told = [how, f"place {place}" if place else "", f"about {span(left)}" if left else ""]
+    return f"**{escape(job.title)}** · {', '.join(part for part in told if part)} · `{job.key}`"

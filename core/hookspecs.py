@@ -1,0 +1,102 @@
+"""Every hook, in the order of a gateway's and a message's life. The long text for plugin authors is docs/plugins.md.
+
+None always means "nothing to say". Hooks that register are plain functions, called once at start; the rest may be `async def`.
+`answers` in `plugins.py` is the one place that awaits plugin code, with a time limit, and isolates its errors.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import pluggy
+from pydantic import BaseModel
+
+from .chat.messages import Event
+from .chat.platform import Gateway, Platform
+from .commands.command import Command
+from .generation.backend import Backend
+from .storage import Kind, StoreOpener
+from .workflows.workflow import WorkflowSource
+
+if TYPE_CHECKING:
+    import typer
+    from starlette.routing import BaseRoute
+
+    from .settings import Settings
+
+T = TypeVar("T")
+Register: TypeAlias = Callable[[T], None]
+Maybe: TypeAlias = Awaitable[T | None] | T | None
+
+hookspec = pluggy.HookspecMarker("chatelier")
+hookimpl = pluggy.HookimplMarker("chatelier")
+
+
+@hookspec
+def register_settings(register: Callable[[str, type[BaseModel]], None]) -> None:
+    """Claim a section of the config ("backends.comfyui") with the model that checks it. Before all else; cheap to import."""
+
+
+@hookspec
+def register_kinds(register: "Register[Kind[Any]]") -> None:
+    """Declare kinds of records of your own, before the store opens."""
+
+
+@hookspec
+def register_stores(register: Callable[[str, StoreOpener], None]) -> None:
+    """Offer a store engine for a URL scheme ("sqlite")."""
+
+
+@hookspec
+def register_platforms(register: "Register[Platform]", settings: "Settings") -> None:
+    """Add accounts of a chat network. Nothing connects before `Platform.run`; SDKs are imported here or later."""
+
+
+@hookspec
+def register_backends(register: "Register[Backend]", settings: "Settings") -> None:
+    """Add servers or accounts that run workflows."""
+
+
+@hookspec
+def register_workflow_sources(register: "Register[WorkflowSource]", settings: "Settings") -> None:
+    """Add places that workflows come from."""
+
+
+@hookspec
+def register_commands(register: "Register[Command]", settings: "Settings") -> None:
+    """Add commands. A name twice: the second is refused and named in `doctor`."""
+
+
+@hookspec
+def register_routes(register: "Register[BaseRoute]", settings: "Settings") -> None:
+    """Add Starlette routes to the one port. Host and Origin are checked before they are reached."""
+
+
+@hookspec
+def register_cli(register: "Callable[[str, typer.Typer], None]") -> None:
+    """Add a command group to `chatelier`; an empty name adds its commands at the top."""
+
+
+@hookspec
+def lifespan(gateway: Gateway, settings: "Settings") -> "AbstractAsyncContextManager[None] | None":
+    """Entered after the store opens, left before it closes: tasks of a plugin live here. An error switches the plugin off."""
+
+
+@hookspec
+def admit(event: Event, command: str) -> Maybe[str]:
+    """May this person call this command now? Words to refuse with; None to let it pass. Error or 2 s: refused, "try again"."""
+
+
+HOOKS: Sequence[str] = (
+    "register_settings",
+    "register_kinds",
+    "register_stores",
+    "register_platforms",
+    "register_backends",
+    "register_workflow_sources",
+    "register_commands",
+    "register_routes",
+    "register_cli",
+    "lifespan",
+    "admit",
+)

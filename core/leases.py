@@ -1,0 +1,157 @@
+"""Leases: to hold a record while it is worked on, to notice when it is lost, and to give it back."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Generic, Self
+
+from .clock import Clock
+from .errors import ChatelierError, Lost, StoreError
+from .storage import Kind, L, Leased, Query, Store, Tx, claimed
+
+LEASE_SECONDS = 30.0
+BEATS_A_LEASE = 3
+LAST_BEAT = 0.9
+"""The part of a lease after which a store that does not answer counts as the loss of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLease(Leased):
+    """Which process receives and sends for an account. The key is the platform's name, the owner the process."""
+
+
+ACCOUNTS = Kind(name="accounts", record=AccountLease, queries=(Query(),))
+
+
+async def held(tx: Tx, kind: Kind[L], key: str, owner: str, fence: int) -> L:
+    """The record as it is now. Raises Lost unless this owner holds it with this fence and its time is not over."""
+    record = await _owned(tx, kind, key, owner, fence)
+    if record.due is not None and record.due <= tx.now:
+        raise Lost(f"the lease on {kind.name} {key!r} ran out")
+    return record
+
+
+async def extend(store: Store, kind: Kind[L], record: L, seconds: float) -> L:
+    """Hold it until `seconds` from now. A lease that ran out may be extended while nobody else took it; Lost once they did."""
+
+    return await store.atomically(lambda tx: _extend(tx, kind, record, seconds))
+
+
+async def give_back(store: Store, kind: Kind[L], record: L) -> bool:
+    """Let anybody claim it at once. False when it was no longer ours, which does no harm."""
+
+    async def work(tx: Tx) -> bool:
+        try:
+            mine = await _owned(tx, kind, record.key, record.owner, record.fence)
+        except Lost:
+            return False
+        await tx.replace(kind, replace(mine, owner="", due=tx.now))
+        return True
+
+    return await store.atomically(work)
+
+
+async def take(store: Store, kind: Kind[L], key: str, *, owner: str, seconds: float) -> L | None:
+    """This one record, made if need be (its other fields have defaults) and taken over if it is free or lapsed; else None.
+
+    A live lease of the same owner is not taken over either: two tasks of a process would both believe to hold it.
+    """
+
+    async def work(tx: Tx) -> L | None:
+        found = await tx.get(kind, key)
+        if found is None:
+            return await tx.insert(kind, claimed(kind.record(key=key), owner, tx.now, seconds))
+        return await tx.replace(kind, claimed(found, owner, tx.now, seconds)) if _is_free(found, tx.now) else None
+
+    return await store.atomically(work)
+
+
+class Lease(Generic[L]):
+    """Keeps a claimed record while its body runs: `async with Lease(store, JOBS, job, clock=clock) as lease`.
+
+    A task beside the body extends the lease every third of its time. When it is lost, or could not be extended until its time
+    was over, the body is cancelled and the `async with` raises Lost. The record is not given back at the end; a last transaction
+    of the body that sets `owner` to "" is no loss.
+    """
+
+    def __init__(self, store: Store, kind: Kind[L], record: L, *, clock: Clock, seconds: float = LEASE_SECONDS) -> None:
+        self._store = store
+        self._kind = kind
+        self._record = record
+        self._clock = clock
+        self._seconds = seconds
+        self._since = clock.monotonic()
+        self._over = False
+
+    async def __aenter__(self) -> Self:
+        self._alarm = asyncio.timeout(None)
+        await self._alarm.__aenter__()
+        self._heart = asyncio.create_task(self._beat(), name=f"lease of {self._kind.name} {self._record.key}")
+        self._heart.add_done_callback(self._ring)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over = True
+        self._heart.cancel()
+        try:
+            # asyncio's own timeout does the hard part: to tell the alarm's cancellation from one that comes from outside.
+            await self._alarm.__aexit__(kind, error, trace)
+        except TimeoutError:
+            self._heart.result()
+        finally:
+            await asyncio.wait({self._heart})
+
+    async def held(self, tx: Tx) -> L:
+        """The record as it is now; the first thing each transaction of the holder reads. Raises Lost."""
+        return await held(tx, self._kind, self._record.key, self._record.owner, self._record.fence)
+
+    async def _beat(self) -> None:
+        """Ends when the body let the record go; raises Lost when somebody else has it or the time is over."""
+        while True:
+            await self._clock.sleep(self._seconds / BEATS_A_LEASE)
+            asked = self._clock.monotonic()
+            try:
+                if not await self._store.atomically(self._extended):
+                    return
+            except StoreError:
+                raise
+            except ChatelierError as error:
+                # The store may come back in time; until then the lease still stands.
+                if asked - self._since > self._seconds * LAST_BEAT:
+                    raise Lost(
+                        f"the lease on {self._kind.name} {self._record.key!r} could not be extended: {error}"
+                    ) from error
+            else:
+                self._since = asked
+
+    async def _extended(self, tx: Tx) -> bool:
+        found = await tx.get(self._kind, self._record.key)
+        if found is not None and (found.owner, found.fence) == ("", self._record.fence):
+            return False
+        await _extend(tx, self._kind, self._record, self._seconds)
+        return True
+
+    def _ring(self, heart: asyncio.Task[None]) -> None:
+        if not heart.cancelled() and heart.exception() is not None and not self._over:
+            self._alarm.reschedule(asyncio.get_running_loop().time())
+
+
+async def _extend(tx: Tx, kind: Kind[L], record: L, seconds: float) -> L:
+    mine = await _owned(tx, kind, record.key, record.owner, record.fence)
+    return await tx.replace(kind, replace(mine, due=tx.now + timedelta(seconds=seconds)))
+
+
+def _is_free(record: Leased, now: datetime) -> bool:
+    return not record.owner if record.due is None else record.due <= now
+
+
+async def _owned(tx: Tx, kind: Kind[L], key: str, owner: str, fence: int) -> L:
+    record = await tx.get(kind, key)
+    if record is None:
+        raise Lost(f"{kind.name} {key!r} is gone")
+    if (record.owner, record.fence) != (owner, fence):
+        raise Lost(f"{kind.name} {key!r} is held by {record.owner or 'nobody'} by now")
+    return record

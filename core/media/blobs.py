@@ -1,0 +1,205 @@
+"""Blobs in a local folder, one copy of the same bytes; each with a record in the store.
+
+Each storing writes a file of its own name, and the record says which one counts: to delete is to delete the record, and a
+sweep that stalls before it removes the file can never remove one that was stored since.
+"""
+
+import asyncio
+import errno
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+from ..clock import Clock
+from ..errors import BadInput, Gone
+from ..storage import Store
+from . import words
+from .blob import Blob
+from .pictures import Pictures
+from .references import BLOBS, GRACE, IDLE, condemn, keep, strike
+from .sniff import HEAD, sniff
+
+_PIECE = 262_144
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TEMP = "tmp"
+# EFBIG: a limit on the size of files that the system sets for this process.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class FolderBlobs:
+    """The blobs of one machine, in a folder. Two processes may share it, with one store.
+
+    limit_bytes: of one blob, where `put` is not told another.
+    """
+
+    def __init__(
+        self, root: Path, store: Store, clock: Clock, pictures: Pictures, *, limit_bytes: int = 200_000_000
+    ) -> None:
+        self._root = root
+        self._store = store
+        self._clock = clock
+        self._pictures = pictures
+        self._limit = limit_bytes
+        first = secrets.randbelow(256)  # not always the same ones, should the process never live long
+        self._folders = cycle(f"{(first + n) % 256:02x}" for n in range(256))
+
+    async def start(self) -> None:
+        """Make the folder and sweep what a killed process left in the middle of `put`."""
+        await asyncio.to_thread(self._prepare)
+
+    async def put(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> Blob:
+        """Also raises BadInput for a picture that is damaged or too large to decode; `chunks` is closed in any case."""
+        try:
+            with _disk(self._root):
+                return await self._put(chunks, limit or self._limit)
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+
+    async def open(self, sha256: str) -> AsyncGenerator[bytes, None]:
+        record = await self._store.get(BLOBS, sha256) if _SHA256.fullmatch(sha256) else None
+        if record is None:
+            raise Gone(words.GONE)
+        try:
+            file = await asyncio.to_thread((self._root / record.place).open, "rb")
+        except FileNotFoundError as error:
+            raise Gone(words.GONE) from error
+        try:
+            while piece := await asyncio.to_thread(file.read, _PIECE):
+                yield piece
+        finally:
+            await asyncio.to_thread(file.close)
+
+    async def sweep(self) -> int:
+        """Delete, condemn, and clear one of the 256 folders of files that no record names. How many blobs went.
+
+        Call it every few minutes, from one process or from several.
+        """
+        now = self._clock.now()
+        gone = 0
+        condemned = await self._store.find(BLOBS, {"condemned": True}, order="idle_since", until=now - GRACE)
+        for record in condemned:
+            place = await self._store.atomically(partial(strike, record.key))
+            if place:
+                await asyncio.to_thread((self._root / place).unlink, missing_ok=True)
+                gone += 1
+        for record in await self._store.find(BLOBS, {"condemned": False}, order="idle_since", until=now - IDLE):
+            await self._store.atomically(partial(condemn, record.key))
+        await self._clear(next(self._folders), now)
+        return gone
+
+    async def _put(self, chunks: AsyncIterator[bytes], limit: int) -> Blob:
+        temp = await asyncio.to_thread(_temp_file, self._root / _TEMP)
+        try:
+            blob = await self._receive(temp, chunks, limit)
+            await self._keep(Path(temp.name), blob)
+        finally:
+            await asyncio.to_thread(_discard, temp)
+        return blob
+
+    async def _receive(self, temp: IO[bytes], chunks: AsyncIterator[bytes], limit: int) -> Blob:
+        digest, head, size = hashlib.sha256(), b"", 0
+        async for piece in chunks:
+            size += len(piece)
+            if size > limit:
+                raise words.too_big(limit)
+            head += piece[: HEAD - len(head)]
+            await asyncio.to_thread(_write, temp, digest, piece)
+        if not size:
+            raise BadInput(words.EMPTY)
+        await asyncio.to_thread(_finish, temp)
+        mime, kind = sniff(head)
+        if not mime.startswith("image/"):
+            return Blob(sha256=digest.hexdigest(), size=size, mime=mime, kind=kind)
+        picture = await self._pictures.inspect(Path(temp.name))
+        return Blob(
+            sha256=digest.hexdigest(),
+            size=size,
+            mime=picture.mime,
+            kind=picture.kind,
+            width=picture.width,
+            height=picture.height,
+            frames=picture.frames,
+            duration_ms=picture.duration_ms,
+        )
+
+    async def _keep(self, temp: Path, blob: Blob) -> None:
+        known = await self._store.get(BLOBS, blob.sha256)
+        lost = known.place if known and not await asyncio.to_thread((self._root / known.place).exists) else ""
+        place = f"{blob.sha256[:2]}/{blob.sha256[2:]}-{secrets.token_hex(4)}"
+        await asyncio.to_thread(_move, temp, self._root / place)
+        # When this raises it may have happened all the same, so the file stays; `sweep` removes it if no record names it.
+        kept = await self._store.atomically(partial(keep, blob, place, lost))
+        if kept != place:
+            await asyncio.to_thread((self._root / place).unlink, missing_ok=True)
+
+    async def _clear(self, folder: str, now: datetime) -> None:
+        for path in await asyncio.to_thread(_older, self._root / folder, now - IDLE):
+            record = await self._store.get(BLOBS, folder + path.name.partition("-")[0])
+            if record is None or self._root / record.place != path:
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    def _prepare(self) -> None:
+        temp = self._root / _TEMP
+        temp.mkdir(parents=True, exist_ok=True)
+        for path in _older(temp, self._clock.now() - IDLE):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise words.disk_full(root) from error
+
+
+def _temp_file(folder: Path) -> IO[bytes]:
+    return NamedTemporaryFile(dir=folder, delete=False)
+
+
+def _write(temp: IO[bytes], digest: "hashlib._Hash", piece: bytes) -> None:
+    digest.update(piece)
+    temp.write(piece)
+
+
+def _finish(temp: IO[bytes]) -> None:
+    temp.flush()
+    os.fsync(temp.fileno())
+    temp.close()
+
+
+def _discard(temp: IO[bytes]) -> None:
+    # What could not be written is written once more on closing, and fails again on a full disk.
+    with suppress(OSError):
+        temp.close()
+    Path(temp.name).unlink(missing_ok=True)
+
+
+def _move(temp: Path, place: Path) -> None:
+    """Durable when it returns."""
+    place.parent.mkdir(exist_ok=True)
+    temp.replace(place)
+    for folder in (place.parent, place.parent.parent):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _older(folder: Path, before: datetime) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before]

@@ -1,0 +1,92 @@
+"""What people send becomes bytes of ours before anything is made of it: vendors' links expire."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from ipaddress import ip_network
+
+from ..chat.messages import FieldType, FileRef
+from ..chat.platform import Platform
+from ..errors import BadInput, Gone, Refused
+from . import words
+from .addresses import Network
+from .blob import Blob, Blobs, MediaKind
+from .fetch import fetch
+from .pictures import Pictures
+
+STORED = "blobs"
+"""The platform of a `FileRef` whose bytes are in the blob store already; its ref is their sha256."""
+FETCH_SECONDS = 60.0
+KINDS: Mapping[FieldType, tuple[MediaKind, ...]] = {
+    "image": ("image", "animation"),
+    "video": ("video", "animation"),
+    "audio": ("audio",),
+    "file": (),
+}
+
+
+class Intake:
+    """platforms: by account. allow: networks that a link may lead to though they are not public."""
+
+    def __init__(
+        self,
+        platforms: Mapping[str, Platform],
+        blobs: Blobs,
+        pictures: Pictures,
+        limit_bytes: int,
+        allow: Sequence[str] = (),
+    ) -> None:
+        self._platforms = platforms
+        self._blobs = blobs
+        self._pictures = pictures
+        self._limit = limit_bytes
+        self._allow: tuple[Network, ...] = tuple(ip_network(net) for net in allow)
+
+    async def read(self, source: FileRef | str, wanted: FieldType) -> Blob:
+        """The file, or the file at a web address, in the blob store. Pictures are turned upright and lose their metadata.
+
+        Raises BadInput, in words, for what is not of the wanted kind, damaged, too large or gone.
+        """
+        kinds = KINDS[wanted]
+        if isinstance(source, FileRef) and source.size > self._limit:
+            raise words.too_big(self._limit)
+        chunks = self._open(source, kinds)
+        if wanted == "image":
+            data = await self._whole(chunks)
+            if not data:
+                raise BadInput(words.EMPTY)
+            return await self._blobs.put(_once(await self._pictures.clean(data)))
+        blob = await self._blobs.put(chunks, limit=self._limit)
+        if kinds and blob.kind not in kinds:
+            raise words.wrong_kind(blob.mime)
+        return blob
+
+    async def _open(self, source: FileRef | str, kinds: Sequence[MediaKind]) -> AsyncIterator[bytes]:
+        try:
+            if isinstance(source, str):
+                chunks = fetch(source, limit_bytes=self._limit, seconds=FETCH_SECONDS, kinds=kinds, allow=self._allow)
+                async with aclosing(chunks):
+                    async for chunk in chunks:
+                        yield chunk
+            elif source.platform == STORED:
+                async for chunk in self._blobs.open(source.ref):
+                    yield chunk
+            else:
+                async for chunk in self._platforms[source.platform].read(source):
+                    yield chunk
+        except Gone as gone:
+            raise BadInput(words.GONE) from gone
+        except Refused as no:
+            raise BadInput(str(no)) from no
+
+    async def _whole(self, chunks: AsyncIterator[bytes]) -> bytes:
+        parts, size = [], 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > self._limit:
+                raise words.too_big(self._limit)
+            parts.append(chunk)
+        return b"".join(parts)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

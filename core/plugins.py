@@ -1,0 +1,347 @@
+"""Finds, checks and loads plugins; the one place that awaits their code."""
+
+import asyncio
+import importlib.util
+import inspect
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import pluggy
+from pydantic import BaseModel
+
+from . import hookspecs
+from .errors import ChatelierError, Refused
+from .log import get_logger, redact
+from .settings.environment import LOAD_PLUGINS, TRACE_PLUGINS
+from .settings.models import PluginSettings, Settings
+from .settings.shape import fields
+from .settings.words import nearest
+
+log = get_logger(__name__)
+
+GROUP = "chatelier"
+_LOCAL = "_chatelier_local_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginInfo:
+    """A plugin that is loaded. origin: the distribution or the file that it came from. version: "" when it says none."""
+
+    name: str
+    origin: str
+    version: str
+    hooks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one plugin said to a hook. error: what it raised instead, TimeoutError when it took too long."""
+
+    plugin: str
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Plugins:
+    """The plugins of one gateway, in the order in which they were loaded.
+
+    hooks: where the hooks are specified.
+    environ: `CHATELIER_LOAD_PLUGINS=a,b` loads only these of the installed ones, `CHATELIER_TRACE_PLUGINS=1` logs each call.
+    """
+
+    def __init__(
+        self,
+        settings: PluginSettings | None = None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        hooks: ModuleType | type = hookspecs,
+    ) -> None:
+        self._settings = settings or PluginSettings()
+        environ = environ or {}
+        names = environ.get(LOAD_PLUGINS)
+        self._only = None if names is None else {name.strip() for name in names.split(",")}
+        self._trace = environ.get(TRACE_PLUGINS, "") not in {"", "0"}
+        self._hooks = hooks
+        self._manager = _manager(hooks)
+        self._infos: dict[str, PluginInfo] = {}
+        self._broken: dict[str, str] = {}
+        self._modules: dict[str, str] = {}
+
+    @property
+    def loaded(self) -> tuple[PluginInfo, ...]:
+        return tuple(self._infos.values())
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Name → why it could not be loaded, or was withdrawn later. A second plugin of a name stands here with its origin."""
+        return MappingProxyType(self._broken)
+
+    @property
+    def off(self) -> tuple[str, ...]:
+        """What the config switched off."""
+        return self._settings.off
+
+    def load(self) -> None:
+        """Everything: the installed plugins, then those of the folder."""
+        self.load_entry_points()
+        if self._settings.folder is not None:
+            self.load_folder(self._settings.folder)
+
+    def load_entry_points(self, *, only_of: str = "") -> None:
+        """The installed plugins. only_of: a distribution, to leave out the others."""
+        installed = entry_points(group=GROUP)
+        for name in sorted((self._only or set()) - installed.names - {""}):
+            self._break(name, f"{LOAD_PLUGINS} names it, but it is not installed")
+        for entry in installed:
+            origin = entry.dist.name if entry.dist else entry.value
+            if (self._only is None or entry.name in self._only) and only_of in {"", origin}:
+                version = entry.dist.version if entry.dist else ""
+                self._load(entry.name, origin, version, entry.module, partial(_entry, entry))
+
+    def load_folder(self, folder: Path) -> None:
+        """Each `*.py` file and each package of the folder, by name; those that start with `_` or `.` are not plugins."""
+        if not folder.is_dir():
+            self._break(str(folder), "plugins.folder: there is no such folder")
+            return
+        for path in sorted(folder.iterdir()):
+            package = (path / "__init__.py").is_file()
+            if path.name[0] not in "._" and (package or path.suffix == ".py"):
+                module = _LOCAL + path.stem
+                self._load(path.stem, str(path), "", module, partial(_local, path))
+
+    def add(self, plugin: object, name: str, *, origin: str = "", version: str = "", module: str = "") -> None:
+        """One plugin: a module, an object, or a class, which is instantiated. A broken one is named in `broken` and skipped."""
+        self._load(name, origin, version, module, lambda: plugin)
+
+    def owner_of(self, module: str) -> str:
+        """The plugin that a module belongs to, or ""."""
+        while module:
+            if module in self._modules:
+                return self._modules[module]
+            module = module.rpartition(".")[0]
+        return ""
+
+    def collect(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
+        """Call a hook that registers: (plugin, what it registered), a tuple when `register` takes several arguments.
+
+        A plugin that raises is withdrawn: nothing that it registered in this call counts, and its other hooks are not called any more.
+        """
+        collected = []
+        for implementation in self._implementations(hook):
+            items: list[Any] = []
+
+            def register(*item: Any, items: list[Any] = items) -> None:
+                items.append(item[0] if len(item) == 1 else item)
+
+            answer = self._call(implementation, hook, {"register": register, **arguments})
+            if answer.error is not None:
+                self._withdraw(answer.plugin, f"{hook}: {_words(answer.error)}", answer.error)
+            else:
+                collected += [(answer.plugin, item) for item in items]
+        return collected
+
+    def results(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
+        """Call a plain hook that returns something: (plugin, what it returned). A plugin that raises is withdrawn."""
+        found = []
+        for implementation in self._implementations(hook):
+            answer = self._call(implementation, hook, arguments)
+            if answer.error is not None:
+                self._withdraw(answer.plugin, f"{hook}: {_words(answer.error)}", answer.error)
+            elif answer.value is not None:
+                found.append((answer.plugin, answer.value))
+        return found
+
+    def settings_models(self) -> dict[str, type[BaseModel]]:
+        """Section → model, from `register_settings`. Who claims what is taken is withdrawn."""
+        taken: dict[str, tuple[str, type[BaseModel]]] = {}
+        for plugin, (section, model) in self.collect("register_settings"):
+            owner = taken[section][0] if section in taken else "the core" * (section.split(".")[0] in fields(Settings))
+            if owner:
+                self._withdraw(plugin, f"register_settings: the section {section} belongs to {owner}")
+            else:
+                taken[section] = (plugin, model)
+        return {section: model for section, (plugin, model) in taken.items() if plugin not in self._broken}
+
+    async def answers(self, hook: str, *, seconds: float, **arguments: Any) -> AsyncIterator[Answer]:
+        """What each plugin says, one after the other, each within `seconds`. An error is logged and ends nobody else's turn."""
+        for implementation in self._implementations(hook):
+            yield await self._ask(implementation, hook, arguments, seconds)
+
+    async def tell(self, hook: str, *, seconds: float, **arguments: Any) -> None:
+        """Let every plugin know; what they say does not matter."""
+        async for _ in self.answers(hook, seconds=seconds, **arguments):
+            pass
+
+    async def first(self, hook: str, *, seconds: float, **arguments: Any) -> Answer | None:
+        """The first plugin that has something to say; None when nobody has."""
+        async for answer in self.answers(hook, seconds=seconds, **arguments):
+            if answer.error is None and answer.value is not None:
+                return answer
+        return None
+
+    async def every(self, hook: str, *, seconds: float, **arguments: Any) -> list[Answer]:
+        """All that was said, errors too: what an error means is for the caller to decide."""
+        said = self.answers(hook, seconds=seconds, **arguments)
+        return [answer async for answer in said if answer.error is not None or answer.value is not None]
+
+    async def fold(self, hook: str, subject: str, *, seconds: float, **arguments: Any) -> Answer:
+        """Hand `arguments[subject]` from plugin to plugin; each may return another one. The first error ends it and is in the answer."""
+        last = Answer(plugin="", value=arguments[subject])
+        for implementation in self._implementations(hook):
+            answer = await self._ask(implementation, hook, {**arguments, subject: last.value}, seconds)
+            if answer.error is not None:
+                return Answer(plugin=answer.plugin, value=last.value, error=answer.error)
+            if answer.value is not None:
+                last = answer
+        return last
+
+    def _load(self, name: str, origin: str, version: str, module: str, find: Callable[[], object]) -> None:
+        if name in self._settings.off:
+            return
+        if name in self._infos:
+            self._break(
+                f"{name} ({origin})", f"the name {name} is taken by {self._infos[name].origin}; rename one of them"
+            )
+            return
+        try:
+            plugin = find()
+            plugin = plugin() if inspect.isclass(plugin) else plugin
+            hooks = _checked(plugin, self._hooks)
+            self._manager.register(plugin, name)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin does while it is imported and made
+            self._break(name, _words(error), error)
+            return
+        version = version or str(getattr(plugin, "__version__", ""))
+        self._infos[name] = PluginInfo(name=name, origin=origin, version=version, hooks=hooks)
+        own = plugin.__name__ if inspect.ismodule(plugin) else type(plugin).__module__
+        self._modules |= dict.fromkeys({module, own} - {""}, name)
+
+    def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
+        """In the order of loading; pluggy's own is the other way round."""
+        order = {name: n for n, name in enumerate(self._infos)}
+        found: list[pluggy.HookImpl] = getattr(self._manager.hook, hook).get_hookimpls()
+        return sorted(found, key=lambda one: (one.trylast - one.tryfirst, order[one.plugin_name]))
+
+    def _call(self, implementation: pluggy.HookImpl, hook: str, arguments: Mapping[str, Any]) -> Answer:
+        with self._traced(implementation, hook):
+            try:
+                value = implementation.function(**_accepted(implementation, arguments))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own code
+                return Answer(plugin=implementation.plugin_name, error=error)
+        if inspect.iscoroutine(value):
+            value.close()
+            error_words = f"{hook} should be a plain function, but it returned a coroutine"
+            return Answer(plugin=implementation.plugin_name, error=Refused(error_words))
+        return Answer(plugin=implementation.plugin_name, value=value)
+
+    async def _ask(
+        self, implementation: pluggy.HookImpl, hook: str, arguments: Mapping[str, Any], seconds: float
+    ) -> Answer:
+        name = implementation.plugin_name
+        limit = asyncio.timeout(seconds)
+        with self._traced(implementation, hook):
+            try:
+                async with limit:
+                    value = implementation.function(**_accepted(implementation, arguments))
+                    return Answer(plugin=name, value=await value if inspect.isawaitable(value) else value)
+            except asyncio.CancelledError as cancelled:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                error: BaseException = cancelled  # the plugin awaited something that was cancelled
+            except (Exception, SystemExit) as raised:  # noqa: BLE001 - a plugin's own code
+                error = TimeoutError(f"no answer within {seconds:g} s") if limit.expired() else raised
+        log.error("plugin failed", plugin=name, hook=hook, reason=_words(error), exc_info=error)
+        return Answer(plugin=name, error=error)
+
+    @contextmanager
+    def _traced(self, implementation: pluggy.HookImpl, hook: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self._trace:
+                milliseconds = round((time.perf_counter() - started) * 1000, 2)
+                log.info("plugin called", plugin=implementation.plugin_name, hook=hook, milliseconds=milliseconds)
+
+    def _withdraw(self, name: str, reason: str, error: BaseException | None = None) -> None:
+        if self._infos.pop(name, None) is not None:
+            self._manager.unregister(name=name)
+        self._break(name, reason, error)
+
+    def _break(self, name: str, reason: str, error: BaseException | None = None) -> None:
+        self._broken[name] = redact(reason)
+        bug = None if isinstance(error, ChatelierError) else error
+        log.error("plugin is broken, going on without it", plugin=name, reason=reason, exc_info=bug)
+
+
+def _manager(hooks: ModuleType | type) -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hooks)
+    return manager
+
+
+def _checked(plugin: object, hooks: ModuleType | type) -> tuple[str, ...]:
+    """The hooks that a plugin implements. Raises Refused when one of them can never work."""
+    trial = _manager(hooks)
+    known = list(vars(trial.hook))
+    try:
+        trial.register(plugin, "trial")
+    except pluggy.PluginValidationError as error:
+        raise Refused(
+            "wrong signature: " + " ".join(str(error).split()).partition("hookimpl definition: ")[2]
+        ) from error
+    callers = trial.get_hookcallers(plugin) or []
+    if not callers:
+        raise Refused("it has no hooks; mark its functions with @hookimpl")
+    for caller in callers:
+        if not caller.has_spec():
+            near = nearest(caller.name, known)
+            raise Refused(f"unknown hook {caller.name}" + (f"; did you mean {near}?" if near else ""))
+        for implementation in caller.get_hookimpls():
+            if implementation.wrapper or implementation.hookwrapper:
+                raise Refused(f"{caller.name}: wrappers are not called here; return a value instead")
+            plain = caller.name.startswith("register_") or caller.name == "lifespan"
+            if plain and inspect.iscoroutinefunction(implementation.function):
+                raise Refused(f"{caller.name} should be a plain function, without async")
+    return tuple(sorted(caller.name for caller in callers))
+
+
+def _entry(entry: EntryPoint) -> object:
+    found = entry.load()
+    return getattr(found, "Plugin", found) if inspect.ismodule(found) else found
+
+
+def _local(path: Path) -> object:
+    """The module of a file or package, under a private name so that it hides nobody else's, or its class `Plugin`."""
+    name = _LOCAL + path.stem
+    package = path.is_dir()
+    spec = importlib.util.spec_from_file_location(
+        name, path / "__init__.py" if package else path, submodule_search_locations=[str(path)] if package else None
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        for known in [known for known in sys.modules if known == name or known.startswith(name + ".")]:
+            del sys.modules[known]
+        raise
+    return getattr(module, "Plugin", module)
+
+
+def _accepted(implementation: pluggy.HookImpl, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: arguments[name] for name in implementation.argnames}
+
+
+def _words(error: BaseException) -> str:
+    return str(error) if isinstance(error, ChatelierError) else f"{type(error).__name__}: {error}".removesuffix(": ")

@@ -1,0 +1,1 @@
+"""What the gateway remembers of a person between messages."""

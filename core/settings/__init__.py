@@ -1,0 +1,16 @@
+"""config.yaml and the environment → one frozen object; an error names file, line, key and the mend."""
+
+from .load import load, load_plugin_settings
+from .models import Http, Limits, PluginSettings, Retention, Section, Settings, WorkflowSettings
+
+__all__ = [
+    "Http",
+    "Limits",
+    "PluginSettings",
+    "Retention",
+    "Section",
+    "Settings",
+    "WorkflowSettings",
+    "load",
+    "load_plugin_settings",
+]

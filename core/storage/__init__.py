@@ -1,0 +1,30 @@
+"""Durable records and the eight verbs over them; nothing of any engine."""
+
+from .engine import claimed, drive, unique_values, value_at
+from .hints import Hints
+from .questions import Question
+from .records import Kind, L, Leased, Query, R, Record, Scalar, Time, plain
+from .store import Changes, Reads, Store, StoreOpener, Tx
+
+__all__ = [
+    "Changes",
+    "Hints",
+    "Kind",
+    "L",
+    "Leased",
+    "Query",
+    "Question",
+    "R",
+    "Reads",
+    "Record",
+    "Scalar",
+    "Store",
+    "StoreOpener",
+    "Time",
+    "Tx",
+    "claimed",
+    "drive",
+    "plain",
+    "unique_values",
+    "value_at",
+]

@@ -1,0 +1,73 @@
+"""Hints that something moved: how `Store.changes` wakes those who wait."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from ..clock import Clock
+
+LOOK_SECONDS = 0.25
+
+
+class Hints:
+    """What moved in one open store, by the name of its kind.
+
+    look: asks the engine whether another process wrote, and calls `moved`; it is asked every `LOOK_SECONDS` while somebody
+    waits. Everything here belongs to the event loop's thread.
+    """
+
+    def __init__(self, clock: Clock, look: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.clock = clock
+        self._look = look
+        self._moves: dict[str, int] = {}
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def moved(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._moves[name] = self._moves.get(name, 0) + 1
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def watch(self, names: Iterable[str]) -> "Watch":
+        return Watch(self, tuple(names))
+
+    def count(self, names: Iterable[str]) -> int:
+        return sum(self._moves.get(name, 0) for name in names)
+
+    async def look(self) -> None:
+        if self._look is not None:
+            await self._look()
+
+    async def pause(self, seconds: float) -> None:
+        """Until something of any kind moves, it is time to look again, or the seconds are over."""
+        sleep = self.clock.sleep(seconds if self._look is None else min(seconds, LOOK_SECONDS))
+        sleeper = asyncio.ensure_future(sleep)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            await asyncio.wait({sleeper, waiter}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting.discard(waiter)
+            sleeper.cancel()
+
+
+class Watch:
+    """The hints of some kinds, from when it was made."""
+
+    def __init__(self, hints: Hints, names: tuple[str, ...]) -> None:
+        self._hints = hints
+        self._names = names
+        self._seen = hints.count(names)
+
+    async def wait(self, seconds: float) -> bool:
+        deadline = self._hints.clock.monotonic() + seconds
+        while True:
+            await self._hints.look()
+            count = self._hints.count(self._names)
+            if count != self._seen:
+                self._seen = count
+                return True
+            rest = deadline - self._hints.clock.monotonic()
+            if rest <= 0:
+                return False
+            await self._hints.pause(rest)

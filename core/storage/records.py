@@ -1,0 +1,118 @@
+"""Records and their kinds: what a store keeps, said once for every engine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import PlainSerializer, TypeAdapter
+
+
+def as_text(moment: datetime) -> str:
+    """`2026-11-22T14:00:00.000Z`: always of one length, so that texts sort as the moments pass."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+Time = Annotated[datetime, PlainSerializer(as_text, return_type=str, when_used="json")]
+"""The type of every moment in a record: aware UTC, kept to the millisecond."""
+
+Scalar = str | int | float | bool | datetime | None
+"""What a query can compare."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One durable thing. Change it with `dataclasses.replace` and hand it to `Tx.replace`.
+
+    key: opaque text, never changes.
+    version: set by the store, 1 after the insert; `replace` compares it.
+    extra: fields that a newer gateway wrote and this one does not know; kept as they are.
+    """
+
+    key: str
+    version: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased(Record):
+    """A record that is worked on by one holder at a time.
+
+    owner: who holds it, "" for nobody.
+    fence: grows by one with every claim; a writer proves with it that it still holds the record.
+    due: from when on anybody may claim it; while it is held, the end of the lease; None: never.
+    """
+
+    owner: str = ""
+    fence: int = 0
+    due: Time | None = None
+
+
+R = TypeVar("R", bound=Record)
+L = TypeVar("L", bound=Leased)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question that a kind is asked: these fields equal, in the order of this one.
+
+    An engine keeps an index for each and refuses a question that was not declared. A dot reaches into a nested
+    dataclass: `Query(("chat.platform", "state"), "place")`.
+    """
+
+    equal: tuple[str, ...] = ()
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[R]):
+    """A named set of records of one class.
+
+    name: letters, digits and `_`; a plugin starts it with its own name (`web_messages`).
+    unique: fields no two records share. A field that is a tuple of strings makes each of its strings unique. "" and None are not keys.
+    queries: the questions it is asked; `claim` needs one whose order is `due`.
+    """
+
+    name: str
+    record: type[R]
+    unique: tuple[str, ...] = ()
+    queries: tuple[Query, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = _names(self.record)
+        asked = {path for query in self.queries for path in (*query.equal, query.order) if path}
+        strange = [path for path in sorted(asked | set(self.unique)) if path.split(".")[0] not in known]
+        if strange or not (self.name.isascii() and self.name.isidentifier()):
+            raise ValueError(
+                f"kind {self.name!r}: not a name, or {self.record.__name__} has no field {', '.join(strange)}"
+            )
+
+    def dump(self, record: R) -> dict[str, Any]:
+        """The record as JSON values."""
+        document: dict[str, Any] = adapter(self.record).dump_python(record, mode="json")
+        extra = document.pop("extra")
+        return {**extra, **document}
+
+    def load(self, document: Mapping[str, Any]) -> R:
+        """The record of a document, whatever version of the code wrote it."""
+        known = _names(self.record)
+        data = {name: value for name, value in document.items() if name in known}
+        data["extra"] = {name: value for name, value in document.items() if name not in known}
+        record: R = adapter(self.record).validate_python(data)
+        return record
+
+
+def plain(value: Scalar) -> str | int | float | None:
+    """A scalar as it stands in a dumped document, so that engines compare like with like."""
+    return as_text(value) if isinstance(value, datetime) else value
+
+
+def _field_names(record: Any) -> frozenset[str]:
+    return frozenset(f.name for f in fields(record)) - {"extra"}
+
+
+adapter: Callable[[Any], TypeAdapter[Any]] = lru_cache(maxsize=256)(TypeAdapter)
+"""pydantic's reader and writer of a class, made once."""
+
+_names: Callable[[Any], frozenset[str]] = lru_cache(maxsize=256)(_field_names)

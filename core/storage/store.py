@@ -1,0 +1,101 @@
+"""The eight verbs that an engine implements: get, find, insert, replace, delete, claim, atomically, changes.
+
+The ledger, jobs, inbox and outbox are written once over these. `chatelier.testing` has the conformance suite.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from ..clock import Clock
+from .records import Kind, L, R, Scalar
+
+T = TypeVar("T")
+
+
+class Reads(Protocol):
+    """What can be asked inside and outside of a transaction."""
+
+    async def get(self, kind: Kind[R], key: str, *, by: str = "") -> R | None:
+        """The record with this key, or with this value of its unique field `by`."""
+        ...
+
+    async def find(
+        self,
+        kind: Kind[R],
+        where: Mapping[str, Scalar] | None = None,
+        *,
+        order: str = "",
+        since: Scalar = None,
+        until: Scalar = None,
+        descending: bool = False,
+        limit: int = 100,
+    ) -> list[R]:
+        """Records whose fields equal `where`, by `order` (then by key), `since` <= order < `until`.
+
+        Raises ValueError for a question that the kind did not declare. A record whose order field is None is left out.
+        """
+        ...
+
+
+class Tx(Reads, Protocol):
+    """One transaction, serializable. Reads see its own writes."""
+
+    @property
+    def now(self) -> datetime:
+        """The store's clock at the start of the transaction, aware UTC, to the millisecond."""
+        ...
+
+    async def insert(self, kind: Kind[R], record: R) -> R:
+        """Version 1 of the record. Raises Exists when its key or a unique key is taken; the transaction stays usable."""
+        ...
+
+    async def replace(self, kind: Kind[R], record: R) -> R:
+        """The record with its version + 1. Raises Stale when the stored version is another, Exists on a unique key."""
+        ...
+
+    async def delete(self, kind: Kind[Any], key: str) -> bool:
+        """False when there was none."""
+        ...
+
+    async def claim(self, kind: Kind[L], where: Mapping[str, Scalar], *, owner: str, seconds: float) -> L | None:
+        """The first record in the order of `due` whose due time has come; now `owner`'s until `now` + `seconds`, fence + 1."""
+        ...
+
+
+class Changes(Protocol):
+    """A hint that records of some kinds moved, in this process or in another."""
+
+    async def wait(self, seconds: float) -> bool:
+        """True as soon as something moved since the last call, False after `seconds`. May say True for nothing."""
+        ...
+
+
+class Store(Reads, Protocol):
+    """An open store. Raises Unavailable from any verb when the engine does not answer."""
+
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run `work(tx)` in one transaction, from the start again when the engine says so.
+
+        `work` reads and writes only through `tx`, awaits nothing else, and leaves nothing behind when it runs twice: an engine may
+        run it on another thread. It commits when `work` returns; an exception rolls it back and is raised here. Cancelling
+        the caller does not undo a transaction that was under way.
+        """
+        ...
+
+    def changes(self, *kinds: Kind[Any]) -> Changes:
+        """Watch these kinds, from now on."""
+        ...
+
+    async def check(self) -> list[str]:
+        """What is wrong with the data, a line each; empty when all is well."""
+        ...
+
+    async def backup(self, target: str) -> None:
+        """A consistent copy of everything at `target` (a path or URL of this engine), made while the store is in use."""
+        ...
+
+
+StoreOpener = Callable[[str, Sequence[Kind[Any]], Clock], AbstractAsyncContextManager[Store]]
+"""Opens a store from its URL, with every kind that will be asked of it and the clock that an engine without its own uses."""

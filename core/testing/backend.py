@@ -1,0 +1,122 @@
+"""A backend in memory whose every answer a test decides."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..errors import Gone, Unavailable
+from ..generation.backend import Attempt, Description, Ended, Output, Progress
+
+CLASSES: Mapping[str, Mapping[str, Any]] = {
+    "FakeImage": {
+        "input": {"required": {"text": ["STRING", {}], "seed": ["INT", {}]}},
+        "output": [],
+        "output_node": True,
+    }
+}
+"""What it offers: one node that takes words and a seed and gives a file."""
+
+# The smallest PNG there is: one grey pixel.
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
+)
+
+
+@dataclass(slots=True)
+class Run:
+    """One attempt as the backend knows it."""
+
+    attempt: Attempt
+    state: Literal["waiting", "running", "ended"] = "running"
+    ended: Ended | None = None
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    progress: Progress = field(default_factory=lambda: Progress(phase="running", fraction=0.5, title="Painting"))
+
+
+class FakeBackend:
+    """Ends each attempt at once with one picture, unless `hold` is set; then `finish` ends it.
+
+    runs: every attempt it was given, by id. down: answers nothing. forgets: knows nothing of any attempt (it restarted).
+    refuse: called before an attempt is taken; what it raises is what `submit` raises.
+    """
+
+    def __init__(self, name: str = "fake", *, hold: bool = False) -> None:
+        self.name = name
+        self.hold = hold
+        self.down = False
+        self.forgets = False
+        self.cancellable = True
+        self.pixels = PIXEL
+        self.refuse: Callable[[Attempt], None] = lambda _: None
+        self.after_submit: Callable[[Attempt], None] = lambda _: None
+        self.runs: dict[str, Run] = {}
+        self.submissions = 0
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def describe(self) -> Description:
+        self._up()
+        return Description(classes=CLASSES, running=sum(run.state == "running" for run in self.runs.values()))
+
+    async def submit(self, attempt: Attempt) -> str:
+        self._up()
+        self.refuse(attempt)
+        self.submissions += 1
+        self.runs[attempt.id] = Run(attempt)
+        if not self.hold:
+            self.finish(attempt.id)
+        self.after_submit(attempt)
+        return attempt.id
+
+    def finish(self, attempt: str = "", ended: Ended | None = None) -> None:
+        """End one attempt, or all: with one picture, or as told."""
+        picture = Output(n=0, node="1", name="fake.png")
+        for key, run in self.runs.items():
+            if key == (attempt or key) and run.ended is None:
+                run.ended = ended or Ended(state="done", outputs=(picture,))
+                run.state = "ended"
+                run.moved.set()
+
+    async def find(self, attempt: Attempt) -> Literal["waiting", "running", "ended", "absent", "unknown"]:
+        self._up()
+        run = None if self.forgets else self.runs.get(attempt.id)
+        return run.state if run else "absent"
+
+    async def watch(self, attempt: Attempt) -> AsyncIterator[Progress | Ended]:
+        self._up()
+        run = None if self.forgets else self.runs.get(attempt.id)
+        if run is None:
+            yield Ended(state="lost")
+            return
+        while run.ended is None:
+            yield run.progress
+            run.moved.clear()
+            await run.moved.wait()
+            self._up()
+            if self.forgets:
+                yield Ended(state="lost")
+                return
+        yield run.ended
+
+    def wake(self) -> None:
+        """Let every watcher look again: after `down`, `forgets` or a new `progress`."""
+        for run in self.runs.values():
+            run.moved.set()
+
+    async def fetch(self, attempt: Attempt, output: Output) -> AsyncIterator[bytes]:
+        self._up()
+        if attempt.id not in self.runs or self.forgets:
+            raise Gone("no such output")
+        yield self.pixels
+
+    async def cancel(self, attempt: Attempt) -> None:
+        self._up()
+        if self.cancellable:
+            self.finish(attempt.id, Ended(state="cancelled"))
+
+    def _up(self) -> None:
+        if self.down:
+            raise Unavailable(f"{self.name} does not answer")

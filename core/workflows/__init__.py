@@ -1,0 +1,1 @@
+"""Graphs, their inputs, and the catalogue of what is on offer."""

@@ -1,0 +1,109 @@
+"""What is on offer now, of all sources together."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from ..errors import ChatelierError
+from .workflow import Loaded, Problem, Workflow, WorkflowSource
+
+LOAD_SECONDS = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One state of the catalogue; it is replaced whole."""
+
+    workflows: tuple[Workflow, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    names: dict[str, Workflow] = field(default_factory=dict)
+
+
+class Catalogue:
+    """The sources' workflows; where two have one name, the earlier source's.
+
+    listeners: called after every swap that changed something. A job keeps the graph it was started with, so a swap
+    never reaches into a job that runs.
+    """
+
+    def __init__(self, sources: Sequence[WorkflowSource]) -> None:
+        self.listeners: list[Callable[[], None]] = []
+        self._sources = tuple(sources)
+        self._loaded: list[Loaded] = [Loaded() for _ in self._sources]
+        self._offer = Offer()
+        self._refreshing = asyncio.Lock()
+
+    @property
+    def workflows(self) -> tuple[Workflow, ...]:
+        return self._offer.workflows
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return self._offer.problems
+
+    def get(self, name: str) -> Workflow | None:
+        """By its name or an alias."""
+        return self._offer.names.get(name)
+
+    async def refresh(self) -> None:
+        """Load every source and swap at once. A source that fails keeps what it had, and becomes a problem."""
+        async with self._refreshing:
+            answers = await asyncio.gather(*(self._load(n) for n in range(len(self._sources))))
+            self._swap([problem for problem in answers if problem is not None])
+
+    async def watch(self) -> None:
+        """Refresh whenever a source says that it changed, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for source in self._sources:
+                tasks.create_task(self._follow(source))
+
+    async def _load(self, n: int) -> Problem | None:
+        source = self._sources[n]
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                self._loaded[n] = await source.load()
+        except Exception as error:  # noqa: BLE001 - the source may be a plugin's, and it stops nobody
+            words = str(error) if isinstance(error, ChatelierError) else type(error).__name__
+            log.warning("workflow_source_failed", source=source.name, error=words)
+            return Problem(source=source.name, reason=f"its workflows could not be loaded: {words}")
+        return None
+
+    async def _follow(self, source: WorkflowSource) -> None:
+        try:
+            async for _ in source.changes():
+                await self.refresh()
+        except Exception as error:  # noqa: BLE001 - the source may be a plugin's, and it stops nobody
+            log.warning("workflow_source_unwatched", source=source.name, error=str(error))
+
+    def _swap(self, failures: Sequence[Problem]) -> None:
+        before = self._offer
+        self._offer = _merged(self._loaded, failures)
+        if (before.workflows, before.problems) != (self._offer.workflows, self._offer.problems):
+            for listener in self.listeners:
+                listener()
+
+
+def _merged(loaded: Sequence[Loaded], failures: Sequence[Problem]) -> Offer:
+    problems = [*failures, *(problem for part in loaded for problem in part.problems)]
+    names: dict[str, Workflow] = {}
+    for workflow in (workflow for part in loaded for workflow in part.workflows):
+        first = names.setdefault(workflow.name, workflow)
+        if first is not workflow:
+            problems.append(_taken(workflow, workflow.name, first))
+    workflows = tuple(names.values())
+    for workflow in workflows:
+        for alias in workflow.aliases:
+            first = names.setdefault(alias, workflow)
+            if first is not workflow:
+                problems.append(_taken(workflow, alias, first))
+    return Offer(workflows, tuple(problems), names)
+
+
+def _taken(workflow: Workflow, name: str, first: Workflow) -> Problem:
+    return Problem(
+        source=workflow.source or workflow.name, reason=f"the name {name} is taken by {first.source or first.name}"
+    )

@@ -1,0 +1,1 @@
+"""Chat platforms, each a plugin; none imports another."""

@@ -1,0 +1,146 @@
+"""What the page says → the core's language."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from chatelier import Called, Event, FileRef, Pressed, Said, Submitted, Value
+
+from .people import ACCOUNT, Visitor
+from .records import WebFile
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+Name = Annotated[str, Field(max_length=100)]
+
+
+class Wire(BaseModel):
+    """Fields that are not known are from a newer page and mean nothing here."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ChosenFile(Wire):
+    """A file as the value of an option: what the upload answered."""
+
+    file: str
+
+
+Given = str | bool | int | float | ChosenFile
+
+
+class Hello(Wire):
+    type: Literal["hello"]
+
+
+class Say(Wire):
+    type: Literal["say"]
+    id: Id
+    text: str = ""
+    files: tuple[str, ...] = ()
+
+
+class Call(Wire):
+    type: Literal["call"]
+    id: Id
+    command: Name
+    options: dict[Name, Given] = {}
+
+
+class Press(Wire):
+    type: Literal["press"]
+    id: Id
+    payload: Annotated[str, Field(max_length=100)]
+    message: Name = ""
+
+
+class Submit(Wire):
+    type: Literal["submit"]
+    id: Id
+    form: Name
+    values: dict[Name, Given] = {}
+
+
+class Complete(Wire):
+    """n: comes back with the answer, so that a late one is known as such."""
+
+    type: Literal["complete"]
+    n: int
+    command: Name
+    option: Name = ""
+    typed: Annotated[str, Field(max_length=1000)] = ""
+
+
+class Earlier(Wire):
+    """Messages above the place that the page shows first."""
+
+    type: Literal["earlier"]
+    before: int
+
+
+Act = Say | Call | Press | Submit
+"""What becomes an event."""
+
+INCOMING: TypeAdapter[Act | Hello | Complete | Earlier] = TypeAdapter(
+    Annotated[Say | Call | Press | Submit | Hello | Complete | Earlier, Field(discriminator="type")]
+)
+
+
+def message_key(visitor: Visitor, act: Act) -> str:
+    """The page's id made unique among all people: one person cannot take another's."""
+    return f"{visitor.id}.{act.id}"
+
+
+def file_refs(act: Act) -> list[str]:
+    match act:
+        case Say():
+            return list(act.files)
+        case Call():
+            return [value.file for value in act.options.values() if isinstance(value, ChosenFile)]
+        case Submit():
+            return [value.file for value in act.values.values() if isinstance(value, ChosenFile)]
+        case Press():
+            return []
+
+
+def shown_text(act: Act) -> str | None:
+    """What stands in the conversation as the person's own message; None for what is no message."""
+    match act:
+        case Say():
+            return act.text
+        case Call():
+            options = [f"{name}: {value}" for name, value in act.options.items() if not isinstance(value, ChosenFile)]
+            return "\n".join([f"/{act.command}", *options])
+        case Press() | Submit():
+            return None
+
+
+def event(visitor: Visitor, act: Act, files: dict[str, WebFile]) -> Event:
+    """files: by the references that `act` names."""
+    refs = {key: _file_ref(file) for key, file in files.items()}
+    body: Said | Called | Pressed | Submitted
+    match act:
+        case Say():
+            body = Said(text=act.text, files=tuple(refs[key] for key in act.files))
+        case Call():
+            body = Called(command=act.command, options=_values(act.options, refs))
+        case Press():
+            body = Pressed(payload=act.payload, message_id=act.message)
+        case Submit():
+            body = Submitted(form=act.form, values=_values(act.values, refs))
+    return Event(
+        keys=(message_key(visitor, act),), chat=visitor.chat, sender=visitor.handle, name=visitor.name, body=body
+    )
+
+
+def _values(given: dict[str, Given], refs: dict[str, FileRef]) -> dict[str, Value]:
+    return {name: refs[value.file] if isinstance(value, ChosenFile) else value for name, value in given.items()}
+
+
+def _file_ref(file: WebFile) -> FileRef:
+    return FileRef(platform=ACCOUNT, ref=file.key, name=file.name, mime=file.blob.mime, size=file.blob.size)
+
+
+def client_id(raw: Any) -> str:
+    """The id in something that could not be read, so that the page knows what was refused."""
+    found = raw.get("id") if isinstance(raw, dict) else None
+    return found if isinstance(found, str) and len(found) <= 64 else ""

@@ -1,0 +1,1 @@
+"""Backends, stores, commands and workflows that ship with Chatelier, each a plugin."""

@@ -1,0 +1,365 @@
+"""One ComfyUI server as a backend."""
+
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx
+
+from chatelier import (
+    Attempt,
+    Blob,
+    Clock,
+    Description,
+    Ended,
+    Graph,
+    Output,
+    Progress,
+    Refused,
+    Retry,
+    SystemClock,
+    Unavailable,
+    Uncertain,
+    words_of_rejection,
+)
+
+from .api import LOOK_SECONDS, Api, Rejected
+from .endings import by_events, by_history
+from .frames import Event, Frame, NodeText, Preview
+from .outputs import outputs_of, savers
+from .progress import Track
+from .settings import ServerSettings
+from .socket import Socket
+from .wire import Accepted, Finished
+
+CLASSES_SECONDS = 60.0
+"""How long what `/object_info` said is used again."""
+FORGIVEN = 2
+"""Times in a row that a server may answer too late before it counts as down: it may be loading a model."""
+TRACKS = 512
+UPLOADS = 4096
+CANCEL_ROUNDS = 8
+CANCEL_PAUSE = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """All in seconds.
+
+    first: before a new watch looks for the job's place. update: between two progresses. silence: without an event before
+    the history is asked. poll: between two looks at a job whose events do not come here. settle: for the server to catch
+    up with itself. give_up: of no answer before `watch` raises. reconnect: first and longest pause of the socket.
+    look: for a small answer.
+    """
+
+    first: float = 0.25
+    update: float = 0.25
+    silence: float = 3.0
+    poll: float = 1.0
+    settle: float = 0.5
+    give_up: float = 30.0
+    reconnect: tuple[float, float] = (0.5, 15.0)
+    look: float = LOOK_SECONDS
+
+
+class ComfyServer:
+    """Everything said about a job is looked up when it is not heard: events are only the faster way."""
+
+    def __init__(self, settings: ServerSettings, *, pace: Pace | None = None, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._pace = pace or Pace()
+        self._clock = clock or SystemClock()
+        tls = _tls(settings)
+        self._api = Api(settings, tls, look_seconds=self._pace.look)
+        first, longest = self._pace.reconnect
+        self._socket = Socket(
+            settings.url.replace("http", "ws", 1),
+            settings.plain_headers,
+            tls,
+            first_pause=first,
+            longest_pause=longest,
+        )
+        self._tracks: dict[str, Track] = {}
+        self._current = ""
+        self._uploaded: dict[str, str] = {}
+        self._doubtful: set[str] = set()
+        self._description: Description | None = None
+        self._described_at = 0.0
+        self._late = 0
+
+    @property
+    def name(self) -> str:
+        return self._settings.called
+
+    async def run(self) -> None:
+        async with self._api.open():
+            await self._socket.run(self._deliver, self._connection_changed)
+
+    # --- what it can do
+
+    async def describe(self) -> Description:
+        try:
+            load = await self._api.load()
+            if self._description is None or self._clock.monotonic() - self._described_at > CLASSES_SECONDS:
+                classes, stats = await self._api.classes(), await self._api.stats()
+                self._description = Description(classes=classes, detail=stats.line)
+                self._described_at = self._clock.monotonic()
+        except Unavailable as away:
+            self._late += 1
+            late = isinstance(away.__cause__, httpx.TimeoutException)
+            if late and self._late <= FORGIVEN and self._description is not None:
+                return self._description
+            raise
+        self._late = 0
+        known = self._description
+        running = min(load, 1)
+        self._description = Description(
+            classes=known.classes, waiting=load - running, running=running, detail=known.detail
+        )
+        return self._description
+
+    # --- the life of an attempt
+
+    async def submit(self, attempt: Attempt) -> str:
+        track = Track(attempt.graph, self._socket.client)
+        self._follow(attempt.id, track)
+        try:
+            accepted = await self._prompt(attempt, track.client)
+        except Uncertain:
+            self._doubtful.add(attempt.id)
+            raise
+        except (Refused, Retry, Unavailable):
+            del self._tracks[attempt.id]
+            raise
+        track.rejected = accepted.node_errors
+        if accepted.prompt_id != attempt.id:  # an old server takes no ids
+            self._follow(accepted.prompt_id, track)
+        return accepted.prompt_id
+
+    async def find(self, attempt: Attempt) -> Literal["waiting", "running", "ended", "absent", "unknown"]:
+        sight = await self._look(attempt)
+        if sight is None and attempt.id in self._doubtful:
+            # What was sent may still be on its way through the server.
+            await self._clock.sleep(self._pace.settle)
+            sight = await self._look(attempt)
+        self._doubtful.discard(attempt.id)
+        if isinstance(sight, Progress):
+            return sight.phase
+        return "ended" if sight is not None or await self._saved(attempt) else "absent"
+
+    async def watch(self, attempt: Attempt) -> AsyncIterator[Progress | Ended]:
+        track = self._tracks.get(_key(attempt))
+        if track is None:
+            track = Track(attempt.graph, started_at=attempt.started_at)
+            self._follow(_key(attempt), track)
+        track.watched = True
+        shown: Progress | None = None
+        try:
+            async with aclosing(self._observe(attempt, track)) as states:
+                async for now in states:
+                    if isinstance(now, Ended):
+                        self._forget(attempt)
+                        yield now
+                    elif now != shown:
+                        shown = now
+                        yield now
+                        await track.rest(self._pace.update)
+        finally:
+            track.watched = False
+
+    def fetch(self, attempt: Attempt, output: Output) -> AsyncIterator[bytes]:
+        return self._api.view(output.remote) if output.text is None else _once(output.text)
+
+    async def cancel(self, attempt: Attempt) -> None:
+        """Asks again until the job is gone or over: a cancel that comes while a job starts is lost."""
+        key, pause = _key(attempt), self._pace.settle / 2
+        for _ in range(CANCEL_ROUNDS):
+            if (track := self._tracks.get(key)) is not None:
+                track.cancelled = True
+            await self._api.delete(key)
+            match await self.find(attempt):
+                case "ended" | "absent":
+                    break
+                case "running":
+                    await self._api.interrupt(key)
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, CANCEL_PAUSE)
+        if track is not None:
+            track.wake()
+
+    # --- submitting
+
+    async def _prompt(self, attempt: Attempt, client: str) -> Accepted:
+        known = bool(attempt.files) and all(blob.sha256 in self._uploaded for blob in attempt.files.values())
+        try:
+            return await self._prompt_once(attempt, client)
+        except Rejected as no:
+            if not known:
+                raise Refused(words_of_rejection(no.body, attempt.graph)) from no
+        # The files were sent for an earlier job, and the server may have lost them since.
+        self._uploaded.clear()
+        try:
+            return await self._prompt_once(attempt, client)
+        except Rejected as no:
+            raise Refused(words_of_rejection(no.body, attempt.graph)) from no
+
+    async def _prompt_once(self, attempt: Attempt, client: str) -> Accepted:
+        paths = {key: await self._upload(attempt, blob) for key, blob in attempt.files.items()}
+        return await self._api.prompt(_with_paths(attempt.graph, paths), attempt.id, client)
+
+    async def _upload(self, attempt: Attempt, blob: Blob) -> str:
+        path = self._uploaded.get(blob.sha256)
+        if path is None:
+            data = b"".join([chunk async for chunk in attempt.read(blob)])
+            path = await self._api.upload(blob.sha256[:32] + blob.suffix, data, blob.mime)
+            if len(self._uploaded) >= UPLOADS:
+                self._uploaded.clear()
+            self._uploaded[blob.sha256] = path
+        return path
+
+    # --- watching
+
+    async def _observe(self, attempt: Attempt, track: Track) -> AsyncGenerator[Progress | Ended, None]:
+        """What is known now, at each event and after each look. Raises Unavailable when nothing answers for long."""
+        patience, answered = self._pace.first, self._clock.monotonic()
+        while True:
+            stirred = await track.stirred(patience)
+            if track.finished or not stirred or not self._socket.hears(track.client):
+                try:
+                    ended = await self._second_opinion(attempt, track, patient=patience >= self._pace.silence)
+                except Unavailable:
+                    if self._clock.monotonic() - answered > self._pace.give_up:
+                        raise
+                else:
+                    if ended is not None:
+                        yield ended
+                        return
+                    answered = self._clock.monotonic()
+            yield track.progress()
+            patience = self._pace.silence if self._socket.hears(track.client) else self._pace.poll
+
+    async def _second_opinion(self, attempt: Attempt, track: Track, *, patient: bool) -> Ended | None:
+        """How it ended by what the server has; None while it waits or runs."""
+        if track.finished:
+            return await self._finished(attempt, track)
+        sight = await self._look(attempt)
+        if sight is None:
+            # It may have ended between the two looks, or its POST is not through yet: never lost at the first look.
+            await self._clock.sleep(self._pace.settle)
+            sight = await self._look(attempt)
+        if isinstance(sight, Finished):
+            if patient and not track.heard and self._socket.hears(track.client):
+                await self._socket.renew()  # it ran to its end, and the socket did not say a word
+            return by_history(sight, track, attempt.graph)
+        if sight is None:
+            return by_events(track, attempt.graph) if track.finished else await self._vanished(attempt, track)
+        track.found(sight)
+        return None
+
+    async def _finished(self, attempt: Attempt, track: Track) -> Ended:
+        """The history may be a moment behind the event."""
+        for _ in range(3):
+            if (entry := await self._api.history(_key(attempt))) is not None:
+                return by_history(entry, track, attempt.graph)
+            await self._clock.sleep(self._pace.settle)
+        return by_events(track, attempt.graph)
+
+    async def _vanished(self, attempt: Attempt, track: Track) -> Ended:
+        if outputs := await self._saved(attempt):
+            return Ended(state="done", outputs=outputs, started_at=track.started_at)
+        return Ended(state="cancelled" if track.cancelled else "lost", started_at=track.started_at)
+
+    async def _look(self, attempt: Attempt) -> Progress | Finished | None:
+        """The queue first: a job goes from there into the history, so that it cannot slip through between the two."""
+        key = _key(attempt)
+        queue = await self._api.queue()
+        if queue.runs(key):
+            return Progress(phase="running")
+        if (ahead := queue.ahead(key)) is not None:
+            return Progress(phase="waiting", ahead=ahead)
+        return await self._api.history(key)
+
+    async def _saved(self, attempt: Attempt) -> tuple[Output, ...]:
+        """What a server that forgot the job in a restart still has of it; nothing when a part of it is missing."""
+        classes = self._description.classes if self._description else {}
+        found: dict[str, Any] = {}
+        for saver in savers(attempt.graph, attempt.id, classes):
+            files: list[Mapping[str, str]] = []
+            for number in count(1):
+                if not await self._api.has(file := saver.file(number)):
+                    break
+                files.append(file)
+            if not files:
+                return ()
+            found[saver.node] = {"images": files}
+        return outputs_of(found, attempt.graph)
+
+    # --- the socket
+
+    def _deliver(self, frame: Frame) -> None:
+        """Events of strangers come too: those of jobs that somebody submitted without a client id."""
+        match frame:
+            case Event(prompt=""):
+                return
+            case Event(type=kind, prompt=prompt, data=data):
+                if kind == "executing":
+                    self._current = prompt if data.get("node") is not None else ""
+                if (track := self._tracks.get(prompt)) is not None:
+                    track.hear(frame)
+            case Preview(prompt=prompt, image=image):
+                if (track := self._tracks.get(prompt or self._current)) is not None:
+                    track.see(image)
+            case NodeText(text=text):
+                if (track := self._tracks.get(self._current)) is not None:
+                    track.say(text)
+
+    def _connection_changed(self) -> None:
+        """The server may have been another one in between: what it had been given and said is asked anew."""
+        self._current = ""
+        self._uploaded.clear()
+        self._described_at = float("-inf")
+        for track in self._tracks.values():
+            track.wake()
+
+    def _follow(self, key: str, track: Track) -> None:
+        while len(self._tracks) >= TRACKS:
+            oldest = next((known for known, old in self._tracks.items() if not old.watched), None)
+            if oldest is None:
+                break
+            del self._tracks[oldest]
+        self._tracks[key] = track
+
+    def _forget(self, attempt: Attempt) -> None:
+        self._tracks.pop(attempt.id, None)
+        self._tracks.pop(_key(attempt), None)
+
+
+def _key(attempt: Attempt) -> str:
+    return attempt.remote or attempt.id
+
+
+def _with_paths(graph: Graph, paths: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """A copy whose inputs name the uploaded files instead of their keys."""
+    return {
+        node: {**body, "inputs": {name: _path(value, paths) for name, value in body["inputs"].items()}}
+        for node, body in graph.items()
+    }
+
+
+def _path(value: Any, paths: Mapping[str, str]) -> Any:
+    return paths.get(value, value) if isinstance(value, str) else value
+
+
+async def _once(text: str) -> AsyncIterator[bytes]:
+    yield text.encode()
+
+
+def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    """None for a server without TLS."""
+    if urlsplit(settings.url).scheme == "http":
+        return None
+    return httpx.create_ssl_context(verify=settings.verify_tls)

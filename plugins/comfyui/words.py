@@ -1,0 +1,24 @@
+"""What people and operators read about a ComfyUI server."""
+
+PART_SKIPPED = "A part of this workflow did not run: {words}"
+TOO_LARGE = "The file is larger than this server takes; send a smaller one."
+UPLOAD_REFUSED = "This server does not take the file; send another one."
+GRAPH_TOO_LARGE = "The workflow is larger than this server takes."
+FAILED = "The server stopped at this workflow and did not say why; try again."
+OUTPUT_GONE = "{name} is no longer on the server; run the workflow again."
+
+
+def no_answer(address: str, why: str) -> str:
+    return f"ComfyUI at {address} does not answer ({why}). Start it, or correct its url in backends.comfyui.servers."
+
+
+def strange_answer(address: str, what: str) -> str:
+    return f"What answers at {address} is not ComfyUI, or stands before it and is in trouble ({what}). Check its url."
+
+
+def forbidden(address: str, status: int) -> str:
+    return f"ComfyUI at {address} wants other credentials ({status}). Set them in the headers of its server."
+
+
+def maybe_queued(address: str, why: str) -> str:
+    return f"ComfyUI at {address} may or may not have taken the job ({why})."

@@ -1,0 +1,96 @@
+"""Routes of the page, behind the console's token."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from chatelier import Gone, Register, Runtime, Section, Settings, Tx, cancel_job, guard, hookimpl, result_blob
+
+from . import view
+
+PAGE = Path(__file__).parent / "page"
+THUMBNAIL_PIXELS = 160
+TYPES = {".css": "text/css", ".js": "text/javascript"}
+
+
+class ConsoleSettings(Section):
+    """The operator's page."""
+
+    enabled: bool = Field(default=True, description="Whether `/console` answers at all.")
+
+
+class Plugin:
+    def __init__(self) -> None:
+        self._runtime: Runtime | None = None
+
+    @hookimpl
+    def register_settings(self, register: Callable[[str, type[BaseModel]], None]) -> None:
+        register("console", ConsoleSettings)
+
+    @hookimpl
+    def lifespan(self, gateway: Runtime) -> AbstractAsyncContextManager[None]:
+        @asynccontextmanager
+        async def life() -> AsyncIterator[None]:
+            self._runtime = gateway
+            try:
+                yield
+            finally:
+                self._runtime = None
+
+        return life()
+
+    @hookimpl
+    def register_routes(self, register: Register[BaseRoute], settings: Settings) -> None:
+        if not settings.of("console", ConsoleSettings).enabled:
+            return
+        guarded = [guard(settings.http, "console")]
+        for path, endpoint, method in (
+            ("/console", self._page, "GET"),
+            ("/console/now", self._now, "GET"),
+            ("/console/page/{name}", self._part, "GET"),
+            ("/console/thumbnail/{result}", self._thumbnail, "GET"),
+            ("/console/cancel/{job}", self._cancel, "POST"),
+            ("/console/refresh", self._refresh, "POST"),
+        ):
+            register(Route(path, endpoint, methods=[method], middleware=guarded))
+
+    @property
+    def runtime(self) -> Runtime:
+        assert self._runtime is not None  # noqa: S101 - routes are served inside the lifespan
+        return self._runtime
+
+    async def _page(self, request: Request) -> Response:
+        return HTMLResponse(view.page(await view.now(self.runtime)), headers={"Cache-Control": "no-store"})
+
+    async def _now(self, request: Request) -> Response:
+        return HTMLResponse(await view.now(self.runtime), headers={"Cache-Control": "no-store"})
+
+    async def _part(self, request: Request) -> Response:
+        path = PAGE / request.path_params["name"]
+        if path.suffix not in TYPES or not path.is_file():
+            return Response(status_code=404)
+        return FileResponse(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
+
+    async def _thumbnail(self, request: Request) -> Response:
+        try:
+            data = await result_blob(self.runtime, request.path_params["result"])
+        except Gone:
+            return Response(status_code=404)
+        small = await self.runtime.pictures.thumbnail(data, THUMBNAIL_PIXELS)
+        return Response(small, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
+
+    async def _cancel(self, request: Request) -> Response:
+        async def work(tx: Tx) -> str:
+            return await cancel_job(tx, request.path_params["job"])
+
+        await self.runtime.store.atomically(work)
+        return RedirectResponse("/console", 303)
+
+    async def _refresh(self, request: Request) -> Response:
+        await self.runtime.catalogue.refresh()
+        return RedirectResponse("/console", 303)

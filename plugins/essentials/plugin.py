@@ -1,0 +1,63 @@
+"""The commands, declared once."""
+
+from chatelier import Command, Option, Register, Settings, hookimpl
+
+from . import basics, runs
+
+
+class Plugin:
+    @hookimpl
+    def register_commands(self, register: Register[Command], settings: Settings) -> None:
+        for command in (*BASICS, *RUNS):
+            register(command)
+
+
+JOB = Option(name="job", description="The job's id, as under its result", required=True, rest=True)
+BASICS = (
+    Command(name="start", summary="A short tour", handler=basics.start, group="First steps"),
+    Command(
+        name="help",
+        summary="What there is, or all about one command",
+        handler=basics.help_about,
+        options=(Option(name="command", description="A command's name", rest=True),),
+        examples=("/help", "/help make"),
+        group="First steps",
+    ),
+    Command(name="quit", summary="Leave an open question", handler=basics.leave, group="First steps"),
+    Command(
+        name="refresh",
+        summary="Load the workflows again",
+        handler=basics.refresh,
+        operators=True,
+        private=True,
+        group="Operators",
+    ),
+)
+RUNS = (
+    Command(
+        name="status",
+        summary="Your jobs: place in the queue, expected time, cancel",
+        handler=runs.status,
+        private=True,
+        overlap="concurrent",
+        group="Your pictures",
+    ),
+    Command(name="again", summary="Repeat your last run with a new seed", handler=runs.again, group="Your pictures"),
+    Command(
+        name="show",
+        summary="Show a result again, with its buttons",
+        handler=runs.show,
+        options=(JOB,),
+        examples=("/show k7m2x9qwpabc",),
+        group="Your pictures",
+    ),
+    Command(
+        name="cancel",
+        summary="Cancel a job, or all of yours",
+        handler=runs.cancel,
+        options=(Option(name="job", description="The job's id; none for all of yours", rest=True),),
+        examples=("/cancel", "/cancel k7m2x9qwpabc"),
+        overlap="concurrent",
+        group="Your pictures",
+    ),
+)

@@ -1,0 +1,318 @@
+"""The sketch as a backend inside the gateway's process: no HTTP, one worker thread, files below one folder."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from chatelier import (
+    Attempt,
+    Blob,
+    Description,
+    Ended,
+    Gone,
+    Graph,
+    OperatorMust,
+    Output,
+    Progress,
+    Refused,
+    words_of_error,
+    words_of_rejection,
+)
+
+from .engine import Message, Sight
+from .models import Models
+from .registry import all_nodes, object_info
+from .settings import SketchSettings
+from .validation import Rejected
+from .workshop import Workshop
+
+Found = Literal["waiting", "running", "ended", "absent", "unknown"]
+PIECE = 256 * 1024
+MOST_WATCHED = 1000
+"""Attempts that are remembered, the latest ones."""
+
+LASTING = {"SaveImage", "SaveAnimatedWEBP", "SaveAnimatedPNG", "SaveVideo"}
+"""Classes whose results outlive the process, as files."""
+
+
+@dataclass(kw_only=True)
+class _Watched:
+    """What is known of an attempt by its messages. changed: is set, and replaced by a new one, at each of them."""
+
+    graph: Graph
+    total: int
+    progress: Progress = Progress(phase="waiting")
+    cached: int = 0
+    notes: tuple[str, ...] = ()
+    ended: Ended | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def touch(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class SketchBackend:
+    """root: the folder for its files. Jobs do not outlive `run`; saved files do."""
+
+    name = "sketch"
+
+    def __init__(self, root: Path, settings: SketchSettings) -> None:
+        self._shop = Workshop(root, Models(settings.models), tell=self._tell, seconds=settings.seconds)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watched: OrderedDict[str, _Watched] = OrderedDict()
+
+    async def run(self) -> None:
+        """Raises OperatorMust when its folder cannot be written."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            await asyncio.to_thread(self._shop.start)
+        except OSError as error:
+            raise OperatorMust(
+                f"The sketch backend cannot write its folder {self._shop.folders.root}: {error.strerror}."
+            ) from error
+        try:
+            await self._loop.create_future()
+        finally:
+            await _uninterrupted(self._shop.stop)
+            self._lose_all()
+
+    async def describe(self) -> Description:
+        running, waiting = self._shop.queue()
+        classes = await asyncio.to_thread(object_info, self._shop.folders, self._shop.models)
+        return Description(
+            classes=classes, waiting=len(waiting), running=len(running), detail=f"{len(classes)} nodes, no GPU"
+        )
+
+    async def submit(self, attempt: Attempt) -> str:
+        """Raises Refused for a graph that it cannot run."""
+        graph = await self._prepared(attempt)
+        self._watched[attempt.id] = _Watched(graph=attempt.graph, total=len(graph))
+        while len(self._watched) > MOST_WATCHED:
+            self._watched.popitem(last=False)
+        try:
+            accepted = self._shop.submit(graph, prompt_id=attempt.id, extra={"client_id": attempt.id})
+        except Rejected as rejected:
+            del self._watched[attempt.id]
+            raise Refused(words_of_rejection(rejected.body, attempt.graph)) from None
+        except (AttributeError, KeyError, TypeError) as error:
+            del self._watched[attempt.id]
+            raise Refused("This workflow is not in ComfyUI's API format: export it with “Export (API)”.") from error
+        if accepted.node_errors:
+            self._watched[attempt.id].notes = (
+                words_of_rejection({"node_errors": accepted.node_errors}, attempt.graph),
+            )
+        return accepted.id
+
+    async def find(self, attempt: Attempt) -> Found:
+        running, waiting = self._shop.queue()
+        if any(job.id == attempt.id for job in running):
+            return "running"
+        if any(job.id == attempt.id for job in waiting):
+            return "waiting"
+        known = self._watched.get(attempt.id)
+        if self._shop.history(attempt.id) is not None or (known and known.ended):
+            return "ended"
+        return "ended" if await asyncio.to_thread(self._files_of, attempt) else "absent"
+
+    async def watch(self, attempt: Attempt) -> AsyncIterator[Progress | Ended]:
+        known = self._watched.get(attempt.id)
+        if known is None:
+            yield await self._left_behind(attempt)
+            return
+        last: Progress | None = None
+        while known.ended is None:
+            changed, now = known.changed, self._with_place(attempt, known.progress)
+            if now != last:
+                last = now
+                yield now
+            else:
+                await changed.wait()
+        yield known.ended
+
+    async def fetch(self, attempt: Attempt, output: Output) -> AsyncIterator[bytes]:
+        if output.text is not None:
+            yield output.text.encode()
+            return
+        remote = output.remote
+        path = self._shop.folders.inside(remote["type"], remote["subfolder"], remote["filename"])
+        try:
+            if path is None:
+                raise FileNotFoundError
+            file = await asyncio.to_thread(path.open, "rb")
+        except OSError as error:
+            raise Gone(f"{output.name} is no longer there.") from error
+        with file:
+            while piece := await asyncio.to_thread(file.read, PIECE):
+                yield piece
+
+    async def cancel(self, attempt: Attempt) -> None:
+        if self._shop.delete([attempt.id]):
+            self._end(attempt.id, Ended(state="cancelled"))
+        else:
+            self._shop.interrupt(attempt.id)
+
+    async def _prepared(self, attempt: Attempt) -> dict[str, Any]:
+        """The graph with the names of its files as they are called here, and with results that would vanish kept as files."""
+        names = {key: await self._received(attempt, blob) for key, blob in attempt.files.items()}
+        graph: dict[str, Any] = {}
+        for node, declared in attempt.graph.items():
+            inputs = {
+                key: names.get(value, value) if isinstance(value, str) else value
+                for key, value in declared.get("inputs", {}).items()
+            }
+            graph[node] = {**declared, "inputs": inputs}
+            if declared.get("class_type") == "SaveImageWebsocket":
+                graph[node] |= {
+                    "class_type": "SaveImage",
+                    "inputs": {**inputs, "filename_prefix": f"socket/{attempt.id}"},
+                }
+        return graph
+
+    async def _received(self, attempt: Attempt, blob: Blob) -> str:
+        name = f"{blob.sha256}{blob.suffix}"
+        if not await asyncio.to_thread(self._shop.folders.named, name):
+            data = b"".join([piece async for piece in attempt.read(blob)])
+            await asyncio.to_thread(self._shop.folders.receive, name, data, overwrite=True)
+        return name
+
+    async def _left_behind(self, attempt: Attempt) -> Ended:
+        """Of an attempt that this process knows nothing of: its files, if all of them are there."""
+        files = await asyncio.to_thread(self._files_of, attempt)
+        saver = next((node for node, declared in attempt.graph.items() if declared.get("class_type") in LASTING), "")
+        outputs = tuple(
+            Output(n=n, node=saver, name=path.name, remote=self._shop.folders.place(path, "output"))
+            for n, path in enumerate(files)
+        )
+        return Ended(state="done", outputs=outputs) if files else Ended(state="lost")
+
+    def _files_of(self, attempt: Attempt) -> list[Path]:
+        """Finished files under the attempt's name. None when some output of the graph would be missing among them."""
+        outputs = [node for node in attempt.graph.values() if _is_output(node)]
+        if not all(
+            node["class_type"] in LASTING and attempt.id in str(node.get("inputs", {}).get("filename_prefix"))
+            for node in outputs
+        ):
+            return []
+        files = self._shop.folders.saved_under(attempt.id)
+        return files if len(files) >= len(outputs) else []
+
+    def _with_place(self, attempt: Attempt, progress: Progress) -> Progress:
+        if progress.phase != "waiting":
+            return progress
+        running, waiting = self._shop.queue()
+        before = next((n for n, job in enumerate(waiting) if job.id == attempt.id), None)
+        ahead = None if before is None else before + len(running)
+        return Progress(phase="waiting", ahead=ahead)
+
+    def _tell(self, message: Message | Sight) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._hear, message)
+
+    def _hear(self, message: Message | Sight) -> None:
+        if message.client is None:
+            for known in self._watched.values():
+                if known.progress.phase == "waiting" and known.ended is None:
+                    known.touch()
+            return
+        known = self._watched.get(message.client)
+        if known is None or known.ended:
+            return
+        if isinstance(message, Message) and message.type == "executing" and message.data["node"] is None:
+            self._end(message.client, self._outcome(message.client, known))
+            return
+        known.progress = _moved(known, message)
+        known.touch()
+
+    def _end(self, attempt_id: str, ended: Ended) -> None:
+        known = self._watched.get(attempt_id)
+        if known and known.ended is None:
+            known.ended = ended
+            known.touch()
+
+    def _outcome(self, attempt_id: str, known: _Watched) -> Ended:
+        record = self._shop.history(attempt_id)
+        if record is None:
+            return Ended(state="lost")
+        messages: dict[str, dict[str, Any]] = dict(record["status"]["messages"])
+        started, ended = _moment(messages.get("execution_start")), _moment(record["status"]["messages"][-1][1])
+        if "execution_interrupted" in messages:
+            return Ended(state="cancelled", started_at=started, ended_at=ended)
+        if error := messages.get("execution_error"):
+            words = words_of_error(error, known.graph)
+            return Ended(state="failed", words=words, transient=_may_pass(error), started_at=started, ended_at=ended)
+        return Ended(
+            state="done", outputs=_outputs_of(record["outputs"]), notes=known.notes, started_at=started, ended_at=ended
+        )
+
+    def _lose_all(self) -> None:
+        for known in self._watched.values():
+            if known.ended is None:
+                known.ended = Ended(state="lost")
+                known.touch()
+        self._watched.clear()
+
+
+def _is_output(declared: Mapping[str, Any]) -> bool:
+    node = all_nodes().get(declared.get("class_type", ""))
+    return node is not None and node.output
+
+
+def _outputs_of(results: Mapping[str, Mapping[str, Any]]) -> tuple[Output, ...]:
+    found: list[Output] = []
+    for node, ui in results.items():
+        for place in ui.get("images", ()):
+            found.append(Output(n=len(found), node=node, name=place["filename"], remote=place))
+        for said in ui.get("text", ()):
+            found.append(Output(n=len(found), node=node, name=f"{node}.txt", text=said))
+    return tuple(found)
+
+
+def _moved(known: _Watched, message: Message | Sight) -> Progress:
+    """The progress after a message: only the latest of everything is kept."""
+    now = known.progress
+    started = now.started_at
+    fraction, title, preview = now.fraction, now.title, now.preview
+    if isinstance(message, Sight):
+        preview = message.preview.data
+    elif message.type == "execution_start":
+        started = _moment(message.data)
+    elif message.type == "execution_cached":
+        known.cached = len(message.data["nodes"])
+    elif message.type == "progress_state":
+        fraction = _fraction(message.data["nodes"], known.total - known.cached)
+    elif message.type == "executing":
+        title = _title(known.graph, message.data["node"])
+    return Progress(phase="running", fraction=fraction, title=title, preview=preview, started_at=started)
+
+
+def _fraction(nodes: Mapping[str, Mapping[str, Any]], total: int) -> float:
+    done = sum(state["value"] / state["max"] for state in nodes.values() if state["max"])
+    return min(1.0, done / max(total, len(nodes), 1))
+
+
+def _title(graph: Graph, node: str) -> str:
+    declared = graph.get(node, {})
+    return str(declared.get("_meta", {}).get("title") or declared.get("class_type", ""))
+
+
+def _may_pass(error: Mapping[str, Any]) -> bool:
+    return error["exception_type"] == "MemoryError"
+
+
+def _moment(data: Mapping[str, Any] | None) -> datetime | None:
+    return datetime.fromtimestamp(data["timestamp"] / 1000, UTC) if data else None
+
+
+async def _uninterrupted(work: Callable[[], None]) -> None:
+    """Waits for it even while being cancelled again: a thread must not outlive its owner."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            continue

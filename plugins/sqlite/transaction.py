@@ -1,0 +1,128 @@
+"""Reads and one transaction, on whatever thread holds the connection. Nothing here suspends."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from chatelier import Exists, Kind, Leased, Question, Record, Scalar, Stale, claimed, unique_values
+
+from .layout import Table, table_of
+
+R = TypeVar("R", bound=Record)
+L = TypeVar("L", bound=Leased)
+
+
+def get(connection: sqlite3.Connection, table: Table, kind: Kind[R], key: str, by: str) -> R | None:
+    if by and by not in kind.unique:
+        raise ValueError(f"{by!r} is not a unique key of {kind.name!r}")
+    row = connection.execute(table.get_by, (kind.name, by, key)) if by else connection.execute(table.get, (key,))
+    found = row.fetchone()
+    return kind.load(json.loads(found[0])) if found else None
+
+
+def find(connection: sqlite3.Connection, table: Table, kind: Kind[R], question: Question) -> list[R]:
+    statement, parameters = table.find(question)
+    return [kind.load(json.loads(doc)) for (doc,) in connection.execute(statement, parameters).fetchall()]
+
+
+class SqliteTx:
+    """One transaction of the writer. `written`: the names of the kinds that it changed."""
+
+    def __init__(self, connection: sqlite3.Connection, tables: Mapping[str, Table], now: datetime) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._now = now
+        self.written: set[str] = set()
+        self.over = False
+
+    @property
+    def now(self) -> datetime:
+        return self._now
+
+    async def get(self, kind: Kind[R], key: str, *, by: str = "") -> R | None:
+        return get(self._connection, self._table(kind), kind, key, by)
+
+    async def find(
+        self,
+        kind: Kind[R],
+        where: Mapping[str, Scalar] | None = None,
+        *,
+        order: str = "",
+        since: Scalar = None,
+        until: Scalar = None,
+        descending: bool = False,
+        limit: int = 100,
+    ) -> list[R]:
+        question = Question.of(kind, where, order=order, since=since, until=until, descending=descending, limit=limit)
+        return find(self._connection, self._table(kind), kind, question)
+
+    async def insert(self, kind: Kind[R], record: R) -> R:
+        table = self._table(kind)
+        document = kind.dump(replace(record, version=1))
+        pairs = self._free(kind, document)
+        if not self._connection.execute(table.insert, (json.dumps(document), record.key, 1)).rowcount:
+            raise Exists(f"{kind.name} {record.key!r} is there already")
+        self._enter(kind, record.key, pairs)
+        self.written.add(kind.name)
+        return kind.load(document)
+
+    async def replace(self, kind: Kind[R], record: R) -> R:
+        table = self._table(kind)
+        document = kind.dump(replace(record, version=record.version + 1))
+        if kind.unique:
+            self._unchanged(table, record)
+        pairs = self._free(kind, document)
+        if not self._connection.execute(table.update, (json.dumps(document), record.key, record.version)).rowcount:
+            raise _stale(kind, record)
+        if kind.unique:
+            self._leave(kind, record.key)
+            self._enter(kind, record.key, pairs)
+        self.written.add(kind.name)
+        return kind.load(document)
+
+    async def delete(self, kind: Kind[Any], key: str) -> bool:
+        if not self._connection.execute(self._table(kind).delete, (key,)).rowcount:
+            return False
+        self._leave(kind, key)
+        self.written.add(kind.name)
+        return True
+
+    async def claim(self, kind: Kind[L], where: Mapping[str, Scalar], *, owner: str, seconds: float) -> L | None:
+        found = find(self._connection, self._table(kind), kind, Question.due(kind, where, self._now))
+        return await self.replace(kind, claimed(found[0], owner, self._now, seconds)) if found else None
+
+    def _unchanged(self, table: Table, record: Record) -> None:
+        """Stale comes before Exists: who must read again should not hear of a key that is taken."""
+        row = self._connection.execute(table.version, (record.key,)).fetchone()
+        if row is None or row[0] != record.version:
+            raise _stale(table.kind, record)
+
+    def _free(self, kind: Kind[Any], document: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The unique keys of a document, once it is sure that no other record has them."""
+        pairs = unique_values(kind, document)
+        for field, value in pairs:
+            row = self._connection.execute(
+                "SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?", (kind.name, field, value)
+            ).fetchone()
+            if row and row[0] != document["key"]:
+                raise Exists(f"{kind.name} with the {field} {value!r} is there already")
+        return pairs
+
+    def _enter(self, kind: Kind[Any], key: str, pairs: list[tuple[str, str]]) -> None:
+        rows = [(kind.name, field, value, key) for field, value in pairs]
+        self._connection.executemany("INSERT INTO uniques (kind, field, value, key) VALUES (?, ?, ?, ?)", rows)
+
+    def _leave(self, kind: Kind[Any], key: str) -> None:
+        self._connection.execute("DELETE FROM uniques WHERE kind = ? AND key = ?", (kind.name, key))
+
+    def _table(self, kind: Kind[Any]) -> Table:
+        if self.over:
+            raise RuntimeError("the transaction is over: `tx` is only good inside of its `work`")
+        return table_of(self._tables, kind)
+
+
+def _stale(kind: Kind[Any], record: Record) -> Stale:
+    return Stale(f"{kind.name} {record.key!r} changed since it was read")

@@ -1,0 +1,216 @@
+"""Chatelier: a gateway between chat networks and ComfyUI. These names are the public API for plugins."""
+
+from .core.chat.buttons import OnJob, store_action
+from .core.chat.capabilities import ButtonRules, Capabilities, Dialect, RateRules
+from .core.chat.dialects import HtmlDialect, PlainDialect
+from .core.chat.document import Document
+from .core.chat.markup import escape
+from .core.chat.messages import (
+    Ask,
+    Button,
+    Called,
+    ChatChanged,
+    ChatRef,
+    Choice,
+    Defer,
+    Event,
+    FileRef,
+    FirstAnswer,
+    Form,
+    Invoice,
+    Media,
+    Option,
+    Outgoing,
+    Paid,
+    Pressed,
+    Receipt,
+    Reply,
+    Said,
+    Submitted,
+    Value,
+)
+from .core.chat.platform import Deletes, Edits, Finds, Gateway, OpensDirect, Platform, Published, Publishes, Signals
+from .core.cli.context import Config, open_gateway
+from .core.cli.context import run as run_command
+from .core.clock import Clock, SystemClock
+from .core.commands.call import Call
+from .core.commands.command import Command
+from .core.commands.help import help_for, overview
+from .core.commands.help import unknown as unknown_command
+from .core.errors import (
+    BadInput,
+    ChatelierError,
+    Exists,
+    Gone,
+    Lost,
+    OperatorMust,
+    Refused,
+    Retry,
+    SettingsError,
+    Stale,
+    StoreError,
+    StoreTooNew,
+    Unavailable,
+    Uncertain,
+)
+from .core.gateway import Runtime
+from .core.generation.backend import Attempt, Backend, Description, Ended, Graph, Output, Progress
+from .core.generation.jobs import JOBS, Job, Result, results_of
+from .core.generation.orders import ask_to_cancel as cancel_job
+from .core.generation.queue import open_jobs, status_line
+from .core.generation.refusals import words_of_error, words_of_rejection
+from .core.generation.results import result_blob
+from .core.generation.verbs import press
+from .core.hookspecs import Register, hookimpl, hookspec
+from .core.http.tokens import guard
+from .core.keys import token
+from .core.media import Blob, Blobs, MediaKind
+from .core.media.references import refer, release
+from .core.outcome import Outcome, outcome_of
+from .core.settings import Section, Settings
+from .core.storage import (
+    Changes,
+    Hints,
+    Kind,
+    Leased,
+    Query,
+    Question,
+    Reads,
+    Record,
+    Scalar,
+    Store,
+    StoreOpener,
+    Time,
+    Tx,
+    claimed,
+    drive,
+    plain,
+    unique_values,
+)
+from .core.workflows.folder import FolderSource
+from .core.workflows.workflow import Input, Loaded, Problem, Workflow, WorkflowSource
+
+__version__ = "0.1.0"
+__all__ = [
+    "JOBS",
+    "Ask",
+    "Attempt",
+    "Backend",
+    "BadInput",
+    "Blob",
+    "Blobs",
+    "Button",
+    "ButtonRules",
+    "Call",
+    "Called",
+    "Capabilities",
+    "Changes",
+    "ChatChanged",
+    "ChatRef",
+    "ChatelierError",
+    "Choice",
+    "Clock",
+    "Command",
+    "Config",
+    "Defer",
+    "Deletes",
+    "Description",
+    "Dialect",
+    "Document",
+    "Edits",
+    "Ended",
+    "Event",
+    "Exists",
+    "FileRef",
+    "Finds",
+    "FirstAnswer",
+    "FolderSource",
+    "Form",
+    "Gateway",
+    "Gone",
+    "Graph",
+    "Hints",
+    "HtmlDialect",
+    "Input",
+    "Invoice",
+    "Job",
+    "Kind",
+    "Leased",
+    "Loaded",
+    "Lost",
+    "Media",
+    "MediaKind",
+    "OnJob",
+    "OpensDirect",
+    "OperatorMust",
+    "Option",
+    "Outcome",
+    "Outgoing",
+    "Output",
+    "Paid",
+    "PlainDialect",
+    "Platform",
+    "Pressed",
+    "Problem",
+    "Progress",
+    "Published",
+    "Publishes",
+    "Query",
+    "Question",
+    "RateRules",
+    "Reads",
+    "Receipt",
+    "Record",
+    "Refused",
+    "Register",
+    "Reply",
+    "Result",
+    "Retry",
+    "Runtime",
+    "Said",
+    "Scalar",
+    "Section",
+    "Settings",
+    "SettingsError",
+    "Signals",
+    "Stale",
+    "Store",
+    "StoreError",
+    "StoreOpener",
+    "StoreTooNew",
+    "Submitted",
+    "SystemClock",
+    "Time",
+    "Tx",
+    "Unavailable",
+    "Uncertain",
+    "Value",
+    "Workflow",
+    "WorkflowSource",
+    "cancel_job",
+    "claimed",
+    "drive",
+    "escape",
+    "guard",
+    "help_for",
+    "hookimpl",
+    "hookspec",
+    "open_gateway",
+    "open_jobs",
+    "outcome_of",
+    "overview",
+    "plain",
+    "press",
+    "refer",
+    "release",
+    "result_blob",
+    "results_of",
+    "run_command",
+    "status_line",
+    "store_action",
+    "token",
+    "unique_values",
+    "unknown_command",
+    "words_of_error",
+    "words_of_rejection",
+]

@@ -1,0 +1,23 @@
+"""What plugin authors test with: fakes, a clock to turn by hand, a whole gateway in memory, conformance suites."""
+
+from .core.testing.backend import FakeBackend
+from .core.testing.clock import FakeClock, settle
+from .core.testing.gateway import PICTURE, Parts, running
+from .core.testing.platform import ROOMY, FakePlatform, with_capabilities
+from .core.testing.store import FakeStore
+from .core.testing.store_suite import STORE_CHECKS, MakeStore
+
+__all__ = [
+    "PICTURE",
+    "ROOMY",
+    "STORE_CHECKS",
+    "FakeBackend",
+    "FakeClock",
+    "FakePlatform",
+    "FakeStore",
+    "MakeStore",
+    "Parts",
+    "running",
+    "settle",
+    "with_capabilities",
+]

@@ -1,0 +1,5 @@
+from chatelier import hookimpl
+
+
+@hookimpl
+async def register_commands(register: object) -> None: ...

@@ -1,0 +1,2 @@
+def register_commands(register: object) -> None:
+    """Somebody forgot the marker."""

@@ -1,0 +1,9 @@
+from chatelier import hookimpl
+
+
+async def _later() -> None: ...
+
+
+@hookimpl
+def register_commands(register: object) -> object:
+    return _later()

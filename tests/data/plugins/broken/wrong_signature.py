@@ -1,0 +1,5 @@
+from chatelier import hookimpl
+
+
+@hookimpl
+def register_commands(register: object, weather: object) -> None: ...

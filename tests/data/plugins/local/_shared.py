@@ -1,0 +1,1 @@
+raise RuntimeError("names that begin with _ are not plugins")

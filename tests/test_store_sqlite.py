@@ -1,0 +1,460 @@
+"""SQLite as a file on a disk: its layout, its errors, its threads, and several processes at once."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from contextlib import closing
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from chatelier import (
+    Exists,
+    Kind,
+    OperatorMust,
+    Question,
+    Record,
+    Store,
+    StoreOpener,
+    StoreTooNew,
+    SystemClock,
+    Tx,
+    Unavailable,
+)
+from chatelier.core.testing.store_suite import KINDS, SAMPLES, TALLIES, Sample, Tally, add, put
+from chatelier.plugins.sqlite import Plugin, open_sqlite
+from chatelier.plugins.sqlite.connection import path_of
+from chatelier.plugins.sqlite.layout import Table, migrations
+from chatelier.plugins.sqlite.store import SqliteStore
+from chatelier.plugins.sqlite.transaction import SqliteTx
+
+R = TypeVar("R", bound=Record)
+
+CHILD = """
+import asyncio, sys
+from chatelier import SystemClock
+from chatelier.core.testing.store_suite import KINDS, add, claim
+from chatelier.plugins.sqlite import open_sqlite
+
+async def main(url, what, count):
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        for _ in range(int(count)):
+            if what == "add":
+                await add(store)
+                print("added", flush=True)
+            elif (sample := await claim(store, what, 3600)) is not None:
+                print(sample.key, flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite://{tmp_path}/store.db"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+async def child(url: str, what: str, count: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, url, what, str(count), stdout=asyncio.subprocess.PIPE
+    )
+
+
+async def lines(process: asyncio.subprocess.Process) -> list[str]:
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return out.decode().split()
+
+
+async def count(store: Store) -> int:
+    tally = await store.get(TALLIES, "t")
+    return tally.amount if tally else 0
+
+
+async def insert(store: Store, kind: Kind[R], *records: R) -> None:
+    async def work(tx: Tx) -> None:
+        for record in records:
+            await tx.insert(kind, record)
+
+    await store.atomically(work)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def digest(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest()
+
+
+def scribble(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+def test_plugin_offers_the_scheme() -> None:
+    offered: dict[str, StoreOpener] = {}
+    Plugin().register_stores(offered.__setitem__)
+    assert offered == {"sqlite": open_sqlite}
+
+
+def test_urls_name_a_file() -> None:
+    assert path_of("sqlite:///var/lib/a%20b.db") == Path("/var/lib/a b.db")
+    assert path_of("sqlite:/var/lib/x.db") == Path("/var/lib/x.db")
+    assert path_of("sqlite:var/x.db") == Path.cwd() / "var/x.db"
+    assert path_of("sqlite:~/x.db") == Path.home() / "x.db"
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:", "sqlite://", "sqlite://host/x.db", "sqlite:folder/", "sqlite::memory:", "sqlite:///:memory:"]
+)
+async def test_a_url_without_a_file_is_refused_with_an_example(url: str) -> None:
+    with pytest.raises(OperatorMust, match=r"sqlite:///absolute/path\.db"):
+        async with open_sqlite(url, KINDS, SystemClock()):
+            pass
+
+
+# Questions use their index
+
+
+async def test_every_declared_question_is_answered_from_its_index(url: str, file: Path) -> None:
+    asked = 0
+    async with open_sqlite(url, KINDS, SystemClock()):
+        connection = sqlite3.connect(file)
+        for query in SAMPLES.queries:
+            for value in ("x", None, True):
+                for bounds in ({}, {"since": 1, "until": 2}) if query.order else ({},):
+                    for descending in (False, True):
+                        question = Question.of(
+                            SAMPLES,
+                            dict.fromkeys(query.equal, value),
+                            order=query.order,
+                            descending=descending,
+                            **bounds,
+                        )
+                        statement, parameters = Table(SAMPLES).find(question)
+                        plan = " ".join(
+                            row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                        )
+                        assert "USING INDEX" in plan
+                        assert "TEMP B-TREE" not in plan
+                        if query.equal:
+                            assert plan.startswith("SEARCH")
+                        asked += 1
+        connection.close()
+    assert asked >= 40
+
+
+# The file
+
+
+async def test_the_file_is_set_up_for_safety(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await put(store, [Sample(key="a", due=datetime(2026, 1, 1, tzinfo=UTC))])
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert connection.execute("PRAGMA user_version").fetchone() == (len(migrations()),)
+            assert connection.execute("SELECT doc ->> 'due' FROM records_samples").fetchone() == (
+                "2026-01-01T00:00:00.000Z",
+            )
+    assert names(file.parent) == {"store.db"}
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    assert [number for number, _ in migrations()] == list(range(1, len(migrations()) + 1))
+    assert len(migrations()) >= 1
+
+
+async def test_data_outlives_the_store(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await add(store, 3)
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        assert await count(store) == 3
+
+
+async def test_a_newer_database_is_refused_with_words(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()):
+        pass
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version=999")
+    with pytest.raises(StoreTooNew, match=r"newer Chatelier .*999.*Upgrade"):
+        async with open_sqlite(url, KINDS, SystemClock()):
+            pass
+
+
+async def test_the_database_of_another_program_is_left_alone(url: str, file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    before = digest(file)
+    with pytest.raises(OperatorMust, match="another program"):
+        async with open_sqlite(url, KINDS, SystemClock()):
+            pass
+    assert digest(file) == before
+
+
+async def test_a_file_that_is_no_database_is_refused(url: str, file: Path) -> None:
+    scribble(file, "a shopping list, much longer than the header of a database would be\n" * 40)
+    with pytest.raises(OperatorMust, match="damaged"):
+        async with open_sqlite(url, KINDS, SystemClock()):
+            pass
+
+
+async def test_a_folder_that_cannot_be_made_is_said(file: Path) -> None:
+    scribble(file, "")
+    with pytest.raises(OperatorMust, match="cannot be opened"):
+        async with open_sqlite(f"sqlite://{file}/store.db", KINDS, SystemClock()):
+            pass
+
+
+async def test_a_full_disk_is_said_and_nothing_is_half_written(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await add(store)
+        await limit_pages(store, 40)
+        with pytest.raises(OperatorMust, match="full"):
+            await put(store, [Sample(key=f"{n}", name=f"{n}" * 4000) for n in range(100)])
+        assert await store.find(SAMPLES) == []
+        await limit_pages(store, 1_000_000)
+        await add(store)
+        assert await count(store) == 2
+        assert await store.check() == []
+
+
+async def limit_pages(store: Store, pages: int) -> None:
+    """SQLite's own stand-in for a disk that is full."""
+
+    async def work(tx: Tx) -> None:
+        assert isinstance(tx, SqliteTx)
+        tx._connection.execute(f"PRAGMA max_page_count={pages}")
+
+    await store.atomically(work)
+
+
+async def test_a_database_that_stays_busy_is_unavailable(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock(), patience=0.1) as store:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Unavailable, match="in use"):
+                await add(store)
+            assert await store.find(SAMPLES) == []
+            other.execute("ROLLBACK")
+        await add(store)
+        assert await count(store) == 1
+
+
+async def test_a_field_that_becomes_unique_is_filled_in(url: str) -> None:
+    plain = Kind(name="samples", record=Sample, queries=SAMPLES.queries)
+    async with open_sqlite(url, [plain], SystemClock()) as store:
+        await insert(store, plain, Sample(key="a", name="Ada", tags=("x",)))
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        found = await store.get(SAMPLES, "x", by="tags")
+        assert found is not None
+        assert found.key == "a"
+        with pytest.raises(Exists):
+            await put(store, [Sample(key="b", name="Ada")])
+        assert await store.check() == []
+
+
+async def test_a_field_cannot_become_unique_while_two_share_it(url: str) -> None:
+    plain = Kind(name="samples", record=Sample, queries=SAMPLES.queries)
+    async with open_sqlite(url, [plain], SystemClock()) as store:
+        await insert(store, plain, *(Sample(key=key, name="Ada") for key in "ab"))
+    with pytest.raises(OperatorMust, match="share the name 'Ada'"):
+        async with open_sqlite(url, KINDS, SystemClock()):
+            pass
+
+
+async def test_two_kinds_of_one_name_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="one name"):
+        async with open_sqlite(url, [TALLIES, TALLIES], SystemClock()):
+            pass
+
+
+# Care
+
+
+async def test_check_names_what_is_wrong(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await put(store, [Sample(key="a", name="Ada"), Sample(key="b", name="Bob")])
+        await insert(store, TALLIES, *(Tally(key=key) for key in ("gone", "bent", "other")))
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("INSERT INTO uniques VALUES ('samples', 'name', 'Eve', 'nobody')")
+            connection.execute("DELETE FROM uniques WHERE value = 'Bob'")
+            connection.execute("UPDATE records_tallies SET doc = '{' WHERE key = 'gone'")
+            connection.execute("UPDATE records_tallies SET doc = json_set(doc, '$.amount', 'many') WHERE key = 'bent'")
+            connection.execute("UPDATE records_tallies SET version = 7 WHERE key = 'other'")
+            connection.execute("CREATE TABLE records_of_a_plugin_that_is_off (key TEXT)")
+        wrong = await store.check()
+    assert len(wrong) == 5
+    for words in ("'Eve' for samples 'nobody'", "samples 'b' has the name 'Bob'", "tallies 'gone' cannot be read"):
+        assert any(words in line for line in wrong), words
+    assert any("tallies 'bent' cannot be read" in line for line in wrong)
+    assert any("tallies 'other' says of itself" in line for line in wrong)
+
+
+async def test_a_backup_is_whole_while_the_store_is_in_use(url: str, tmp_path: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await put(store, [Sample(key=f"{n:03}", name=f"{n}") for n in range(100)])
+        target = f"sqlite://{tmp_path}/copy.db"
+        await asyncio.gather(store.backup(target), *(add(store) for _ in range(50)))
+        assert await count(store) == 50
+        with pytest.raises(OperatorMust, match="there already"):
+            await store.backup(f"{tmp_path}/copy.db")
+    async with open_sqlite(target, KINDS, SystemClock()) as copy:
+        assert len(await copy.find(SAMPLES)) == 100
+        assert await copy.check() == []
+    assert names(tmp_path) == {"store.db", "copy.db"}
+
+
+# Threads
+
+
+async def test_work_that_awaits_something_else_is_told_so(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+
+        async def work(tx: Tx) -> None:
+            await tx.insert(SAMPLES, Sample(key="a"))
+            await asyncio.sleep(0)
+
+        with pytest.raises(RuntimeError, match="not `tx`"):
+            await store.atomically(work)
+        assert await store.get(SAMPLES, "a") is None
+
+
+async def test_work_sees_the_callers_context(url: str) -> None:
+    event: ContextVar[str] = ContextVar("event")
+    event.set("e1")
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+
+        async def work(_: Tx) -> str:
+            return event.get()
+
+        assert await store.atomically(work) == "e1"
+
+
+async def test_cancelling_the_caller_lets_the_transaction_finish(url: str) -> None:
+    """The one under way commits, and is hinted at; the one behind it does not start."""
+    begun, go = threading.Event(), threading.Event()
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        changes = store.changes(SAMPLES)
+
+        async def slow(tx: Tx) -> None:
+            await tx.insert(SAMPLES, Sample(key="slow"))
+            begun.set()
+            assert go.wait(10)
+
+        running = asyncio.create_task(store.atomically(slow))
+        await asyncio.to_thread(begun.wait, 10)
+        queued = asyncio.create_task(put(store, [Sample(key="queued")]))
+        await asyncio.sleep(0)
+        running.cancel()
+        queued.cancel()
+        await asyncio.gather(running, queued, return_exceptions=True)
+        assert running.cancelled()
+        go.set()
+        assert await changes.wait(10)
+        assert [sample.key for sample in await store.find(SAMPLES)] == ["slow"]
+
+
+async def test_closing_waits_for_the_transaction_under_way(url: str) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    async def slow(tx: Tx) -> None:
+        begun.set()
+        assert go.wait(10)
+        await tx.insert(SAMPLES, Sample(key="slow"))
+
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        running = asyncio.create_task(store.atomically(slow))
+        await asyncio.to_thread(begun.wait, 10)
+        asyncio.get_running_loop().call_later(0.02, go.set)
+    await running
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        assert await store.get(SAMPLES, "slow") is not None
+
+
+async def test_a_closed_store_is_unavailable(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        pass
+    with pytest.raises(Unavailable, match="closed"):
+        await add(store)
+    with pytest.raises(Unavailable, match="closed"):
+        await store.get(SAMPLES, "a")
+    assert isinstance(store, SqliteStore)
+    await store.close()
+
+
+async def test_opening_and_closing_leaves_nothing_behind(url: str, file: Path) -> None:
+    def left() -> tuple[int, int]:
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+    before = left()
+    for _ in range(50):
+        async with open_sqlite(url, KINDS, SystemClock()) as store:
+            await asyncio.gather(add(store), store.find(SAMPLES), store.find(SAMPLES))
+    assert left() == before
+    assert names(file.parent) == {"store.db"}
+
+
+# Changes
+
+
+async def test_changes_of_other_kinds_wake_nobody(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        changes = store.changes(SAMPLES)
+        await add(store)
+        assert not await changes.wait(0.3)
+
+
+async def test_changes_of_another_process_are_seen(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        changes = store.changes(TALLIES)
+        waiting = asyncio.create_task(changes.wait(60))
+        await lines(await child(url, "add", 1))
+        assert await asyncio.wait_for(waiting, 5)
+
+
+# Several processes
+
+
+async def test_processes_that_open_a_new_file_at_once_all_succeed(url: str) -> None:
+    children = await asyncio.gather(*(child(url, "add", 200) for _ in range(4)))
+    added = await asyncio.gather(*map(lines, children))
+    assert [len(one) for one in added] == [200] * 4
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        assert await count(store) == 800
+        assert await store.check() == []
+
+
+async def test_processes_never_claim_one_record_twice(url: str) -> None:
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await put(store, [Sample(key=f"{n:03}", due=past) for n in range(200)])
+        children = await asyncio.gather(*(child(url, name, 150) for name in ("one", "two")))
+        claimed = [key for keys in await asyncio.gather(*map(lines, children)) for key in keys]
+    assert len(claimed) == 200
+    assert len(set(claimed)) == 200
+
+
+async def test_a_killed_writer_loses_nothing_it_was_told_of(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        for round_ in range(1, 4):
+            writer = await child(url, "add", 100_000)
+            assert writer.stdout is not None
+            before = await count(store)
+            acknowledged = [await writer.stdout.readline() for _ in range(50 * round_)]
+            writer.send_signal(signal.SIGKILL)
+            acknowledged += (await writer.communicate())[0].splitlines()
+            # One more may have been committed, and killed before it could say so.
+            assert len(acknowledged) <= await count(store) - before <= len(acknowledged) + 1
+        assert await store.check() == []
