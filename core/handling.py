@@ -155,7 +155,7 @@ class Handling:
     async def _handle(self, arrival: Arrival) -> None:
         person, session = await self._who(arrival.event)
         event, now = arrival.event, self.runtime.clock.now()
-        operator = self.runtime.is_operator(event.sender)
+        operator = event.operator or self.runtime.is_operator(event.sender)
         call = Call(
             event=event,
             person=person,

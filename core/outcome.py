@@ -15,10 +15,14 @@ LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """state: of its job, or "done", "refused", "set aside" for what made none. job: the first one, or ""."""
+    """state: of its job, or "done", "refused", "set aside" for what made none. job: the first one, or "".
+
+    card: the key of the message that showed its progress, or "".
+    """
 
     state: str
     job: str = ""
+    card: str = ""
 
 
 async def outcome_of(runtime: "Runtime", account: str, event: str) -> Outcome:
@@ -42,7 +46,7 @@ async def _look(runtime: "Runtime", account: str, event: str) -> Outcome | None:
         return None
     if order is not None:
         job = await runtime.store.get(JOBS, order.jobs[0])
-        return Outcome(job.state if job else "done", order.jobs[0])
+        return Outcome(job.state if job else "done", order.jobs[0], order.card)
     if arrival.state == "aside":
         return Outcome("set aside")
     return Outcome("refused" if arrival.words else "done")

@@ -1,19 +1,17 @@
 """What a ComfyUI server, or whatever stands in its place, answers, and what is made of it."""
 
 import asyncio
-import ssl
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chatelier import Attempt, ChatelierError, Gone, Output, Refused, Retry, Unavailable, Uncertain
-from chatelier.plugins.comfyui.settings import ServerSettings
+from chatelier import ChatelierError, Gone, Output, Refused, Retry, Unavailable, Uncertain
 from chatelier.plugins.comfyui.server import ComfyServer
-from comfyui import FAST, TRANSCRIPTS, attempt, saving, server, serving, submitted
+from comfyui import TRANSCRIPTS, attempt, saving, server, serving, submitted
 from peers.comfyui import PNG, ComfyPeer, Fault, answer, recorded_rejections, silence
 
+CERTIFICATE = Path(__file__).parent / "data" / "tls" / "server.pem"
 REJECTIONS = list(recorded_rejections(TRANSCRIPTS / "B_validation_errors.jsonl"))
 PAGE = "<html><title>502 Bad Gateway</title></html>"
 GARBAGE = {
@@ -59,11 +57,17 @@ async def test_the_classes_are_asked_for_once_and_again_after_a_restart() -> Non
         assert "NewNode" in (await comfy.describe()).classes
 
 
-@pytest.mark.parametrize("what", GARBAGE)
-@pytest.mark.parametrize("route", ["GET /prompt", "GET /object_info", "GET /system_stats"])
+@pytest.mark.parametrize(
+    ("route", "what"),
+    [("GET /prompt", what) for what in GARBAGE]
+    + [
+        (route, what)
+        for route in ("GET /object_info", "GET /system_stats")
+        for what in GARBAGE
+        if what != "nothing of it"
+    ],
+)
 async def test_what_is_not_comfyui_is_unavailable_in_words(route: str, what: str) -> None:
-    if route != "GET /prompt" and what == "nothing of it":
-        pytest.skip("any object will do there")
     async with ComfyPeer().live() as peer:
         peer.faults[route] = GARBAGE[what]
         with pytest.raises(Unavailable) as raised:
@@ -188,7 +192,7 @@ async def test_a_connection_that_breaks_after_the_prompt_leaves_it_uncertain() -
 def picture_graph() -> dict[str, dict[str, Any]]:
     return {
         "1": {"class_type": "LoadImage", "inputs": {"image": "file:cat", "others": ["file:cat", 0], "n": 3}},
-        **{"2": saving("x")["2"]},
+        "2": saving("x")["2"],
     }
 
 
@@ -308,18 +312,22 @@ async def test_garbage_in_the_queue_is_unavailable_and_nothing_is_lost(what: str
     assert words_are_plain(raised.value)
 
 
-async def test_a_socket_that_is_refused_leaves_polling() -> None:
-    """A proxy that lets HTTP through and no WebSocket."""
+async def test_a_proxy_that_lets_no_socket_through_leaves_polling() -> None:
     async with ComfyPeer().live() as peer:
-        comfy = ComfyServer(ServerSettings(url=peer.url), pace=FAST)
-        comfy._socket._url = peer.url.replace("http", "ws") + "/elsewhere"
+        peer.refuses_sockets = True
+        comfy = server(peer)
         running = asyncio.create_task(comfy.run())
+        await peer.until(lambda: peer.requests.count("GET /ws") > 2)
         _, ended = await submitted(comfy, attempt())
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert ended.state == "done"
 
 
-def test_attempts_are_uuids() -> None:
-    assert uuid.UUID(attempt().id)
-    assert isinstance(attempt(), Attempt)
+async def test_a_certificate_of_ones_own_is_taken_only_when_the_operator_says_so() -> None:
+    async with ComfyPeer(certificate=CERTIFICATE).live() as peer:
+        with pytest.raises(Unavailable, match="verify_tls"):
+            await server(peer).describe()
+        async with serving(peer, verify_tls=False) as comfy:
+            _, ended = await submitted(comfy, attempt())
+    assert ended.state == "done"

@@ -162,7 +162,7 @@ async def test_a_waiting_job_says_how_many_are_ahead() -> None:
                 assert isinstance(item, Progress)
                 if item.ahead is not None:
                     break
-        assert (item.phase, item.ahead) == ("waiting", 2)
+        assert item == Progress(phase="waiting", ahead=2)
         assert await comfy.find(before[0]) == "running"
         assert (await comfy.describe()).waiting == 2
         await watching.aclose()  # type: ignore[attr-defined] # an async generator

@@ -117,6 +117,8 @@ def test_text_is_cut_between_blocks_before_lines_before_sentences_before_words()
     assert parts("One fox. Two\nThree. Four and five.", 22) == ["One fox. Two", "Three. Four and five."]
     assert parts("One red fox ran. Then two more did.", 26) == ["One red fox ran.", "Then two more did."]
     assert parts("One red fox ran then two more", 13) == ["One red fox", "ran then two", "more"]
+    assert parts("aaaaa\u3002bb", 5) == ["aaaaa", "\u3002bb"]
+    assert parts("aaaa\u3002bb", 5) == ["aaaa\u3002", "bb"]
     assert parts("a" * 25, 10) == ["a" * 10, "a" * 10, "a" * 5]
 
 

@@ -168,8 +168,15 @@ def test_results_are_saved_under_the_prefix() -> None:
         }
     )
     saved = with_prefix(checked, "chatelier/today/abc")
-    assert saved["2"]["inputs"]["filename_prefix"] == "chatelier/today/abc"
-    assert saved["3"] == node("SaveImage", images=["1", 0], filename_prefix="chatelier/today/abc")
+    assert saved["2"]["inputs"]["filename_prefix"] == "chatelier/today/abc-2", "two nodes save, so each has its name"
+    assert saved["3"] == node("SaveImage", images=["1", 0], filename_prefix="chatelier/today/abc-3")
     assert saved["1"] == checked["1"]
     assert saved["4"] == checked["4"]
     assert checked["2"]["inputs"]["filename_prefix"] == "mine"
+
+
+def test_the_only_saved_result_has_the_prefix_as_it_is() -> None:
+    checked = read_graph(
+        {"1": node("EmptyImage", width=8), "9:4": node("SaveImage", images=["1", 0], filename_prefix="mine")}
+    )
+    assert with_prefix(checked, "chatelier/today/abc")["9:4"]["inputs"]["filename_prefix"] == "chatelier/today/abc"

@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from PIL import Image
 from starlette.routing import BaseRoute
@@ -32,6 +33,7 @@ from chatelier.core.chat.document import Document, Paragraph, Text
 from chatelier.core.http.application import Health, application
 from chatelier.core.http.server import Address, serve
 from chatelier.core.keys import token
+from chatelier.core.media.references import BLOB_REFS, BLOBS, keep
 from chatelier.core.settings import Http
 from chatelier.core.testing.store import FakeStore
 from chatelier.platforms.web import Plugin
@@ -41,7 +43,8 @@ from chatelier.platforms.web.settings import WebSettings
 
 
 class MemoryBlobs:
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self.kept: dict[str, bytes] = {}
 
     async def put(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> Blob:
@@ -50,6 +53,7 @@ class MemoryBlobs:
             raise BadInput("This file is empty. Send another.")
         blob = describe(data)
         self.kept[blob.sha256] = data
+        await self._store.atomically(partial(keep, blob, "memory", ""))
         return blob
 
     async def open(self, sha256: str) -> AsyncIterator[bytes]:
@@ -103,12 +107,15 @@ class ScriptedGateway:
     """`answer` is called with each event that is new; it may raise."""
 
     store: Store
-    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     commands: Sequence[Published] = COMMANDS
     events: list[Event] = field(default_factory=list)
     online: asyncio.Event = field(default_factory=asyncio.Event)
     answer: Answer | None = None
     arrived: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
+    blobs: MemoryBlobs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.blobs = MemoryBlobs(self.store)
 
     async def receive(self, event: Event) -> FirstAnswer:
         if any(set(event.keys) & set(known.keys) for known in self.events):
@@ -164,7 +171,7 @@ async def running(
     plugin.register_routes(routes.append, settings)
     account = platforms[0]
     assert isinstance(account, Web)
-    async with FakeStore([MESSAGES, CHATS, FILES]) as store:
+    async with FakeStore([MESSAGES, CHATS, FILES, BLOBS, BLOB_REFS]) as store:
         scripted = gateway or ScriptedGateway(store)
         app = application(settings.http, routes, healthy)
         async with serve(app, settings.http.host, settings.http.port) as address:

@@ -116,6 +116,7 @@ class Event:
     keys: first the network's event id, then the message's own id; one known key makes it a repeat. Unique in an account.
     sender: a handle "network:id" ("telegram:42", "slack/T01:U7"), the same for all accounts of a network.
     name: the sender's name as people see it; never trusted. admin: of this chat, by the network's own roles.
+    operator: the sender has proved to the platform that they hold the console's token.
     native: stored, and handed back in `Outgoing.native` of each answer; a key that starts with `secret.` is redacted in logs and
     exports, and deleted when it is 20 minutes old.
     """
@@ -125,6 +126,7 @@ class Event:
     sender: str
     name: str = ""
     admin: bool = False
+    operator: bool = False
     body: Body
     native: Mapping[str, str] = field(default_factory=dict)
 

@@ -102,7 +102,7 @@ def _ends(window: Document, text: str, longest: int, limit: int, dialect: Dialec
 def _pause(text: str, longest: int) -> int:
     """The best place to cut in the last two thirds of what fits."""
     for pause in PAUSES:
-        places = [found.start() for found in pause.finditer(text, 0, longest + 1)]
+        places = [at for found in pause.finditer(text, 0, longest + 1) if (at := found.start()) <= longest]
         if places and places[-1] >= max(longest // 3, 1):
             return places[-1]
     at = longest

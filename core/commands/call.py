@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..chat.inbox import Arrival, conversation, finish
+from ..chat.markup import escape
 from ..chat.messages import ChatRef, Event, Reply, Said
 from ..chat.outbox import Address, post
 from ..people.people import Person
@@ -58,7 +59,7 @@ class Call:
 
     async def refuse(self, words: str) -> None:
         """Answer with words alone, and note them at the event: what was asked for was not done."""
-        await self._commit(None, (Reply(text=words, private=True),), words)
+        await self._commit(None, (Reply(text=escape(words), private=True),), words)
 
     async def ask(self, work: Work, question: Reply) -> None:
         """Answer with a question; the event is noted as one that is still to be answered."""

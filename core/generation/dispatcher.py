@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import replace
 
-from ..errors import ChatelierError, Lost, Unavailable
-from ..leases import extend
+from ..errors import Lost, OperatorMust, Unavailable
+from ..leases import Lease
 from ..log import context, get_logger
 from ..storage import Scalar, Tx
 from . import words
@@ -17,6 +17,9 @@ log = get_logger(__name__)
 PLACES_A_BACKEND = 2
 """One job runs and one is queued there; the rest wait here, where cancel and re-routing are cheap."""
 LOOK_SECONDS = 1.0
+CANCEL_LOOK_SECONDS = 5.0
+PUT_OFF_SECONDS = 5.0
+"""Until a job is claimed again whose store or disk was away; that is no crash of the job's."""
 
 
 class Dispatcher:
@@ -34,7 +37,7 @@ class Dispatcher:
         places = asyncio.Semaphore(PLACES_A_BACKEND * max(1, len(self.shop.backends)))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_cancels(), name="cancels")
-            while not self._stopping:
+            while True:
                 await places.acquire()
                 job = await self._claim()
                 if job is None:
@@ -43,7 +46,6 @@ class Dispatcher:
                     continue
                 task = tasks.create_task(self._hold(job), name=f"job {job.key}")
                 task.add_done_callback(lambda _: places.release())
-            await asyncio.Event().wait()
 
     def stop_intake(self) -> None:
         """Claim no more; what runs goes on."""
@@ -63,9 +65,11 @@ class Dispatcher:
             job = await tx.replace(JOBS, replace(job, claims=job.claims + 1))
             return await end(tx, job, "failed", words.CRASHED) if job.claims > CLAIMS else job
 
+        if self._stopping:
+            return None
         try:
             job = await self.shop.store.atomically(work)
-        except Unavailable as away:
+        except (Unavailable, OperatorMust) as away:
             log.warning("store away", error=str(away))
             await self.shop.clock.sleep(LOOK_SECONDS)
             return None
@@ -75,30 +79,21 @@ class Dispatcher:
         run = JobRun(self.shop, job)
         self.running[job.key] = run
         with context(order=job.order, job=job.key):
-            beat = asyncio.create_task(self._beat(run))
-            live = asyncio.create_task(run.live())
             try:
-                await asyncio.wait({beat, live}, return_when=asyncio.FIRST_COMPLETED)
-                (live if live.done() else beat).result()
-            except Lost:
-                log.info("job taken over", job=job.key)
-            except ChatelierError as error:
-                log.warning("job interrupted", job=job.key, error=str(error))
+                async with Lease(self.shop.store, JOBS, job, clock=self.shop.clock, seconds=LEASE_SECONDS):
+                    await run.live()
+            except asyncio.CancelledError:
+                await run.release()
+                raise
+            except Lost as lost:
+                log.info("job taken over", job=job.key, reason=str(lost))
+            except (Unavailable, OperatorMust) as away:
+                log.warning("job put off", job=job.key, reason=str(away))
+                await run.release(PUT_OFF_SECONDS)
             except Exception:  # noqa: BLE001 - a backend's code may raise anything; the lease lapses and the job is claimed again
                 log.exception("job interrupted", job=job.key)
             finally:
-                for task in (beat, live):
-                    task.cancel()
-                await asyncio.gather(beat, live, return_exceptions=True)
-                if asyncio.current_task() and asyncio.current_task().cancelling():  # type: ignore[union-attr] # checked
-                    await asyncio.shield(run.release())
                 del self.running[job.key]
-
-    async def _beat(self, run: JobRun) -> None:
-        """Keep the lease. Raises Lost when it went to somebody else."""
-        while True:
-            await self.shop.clock.sleep(LEASE_SECONDS / 3)
-            await extend(self.shop.store, JOBS, run.job, LEASE_SECONDS)
 
     async def _watch_cancels(self) -> None:
         changes = self.shop.store.changes(JOBS)
@@ -106,8 +101,8 @@ class Dispatcher:
             for run in [run for run in self.running.values() if not run.cancelled.is_set()]:
                 try:
                     job = await self.shop.store.get(JOBS, run.job.key)
-                except Unavailable:
+                except (Unavailable, OperatorMust):
                     break
                 if job is not None and job.cancel:
                     run.cancelled.set()
-            await changes.wait(5.0)
+            await changes.wait(CANCEL_LOOK_SECONDS)

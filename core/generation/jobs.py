@@ -14,7 +14,7 @@ State = Literal["queued", "submitting", "submitted", "running", "storing", "done
 ENDED: tuple[State, ...] = ("done", "failed", "expired", "cancelled")
 LEASE_SECONDS = 30
 CLAIMS = 3
-"""Claims of a job without progress in between, then it is failed: it crashes whoever takes it."""
+"""Claims of a job without progress in between; the next one fails it, because it crashes whoever takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,7 @@ class Job(Leased):
     values: as they were used, the seed among them. graph: API format with the values in it. files: the graph's file values → bytes.
     claims: since the last progress. cancel: somebody asked for it; who holds the job sees to it.
     outputs: what the backend has, from *storing* on. run_ms: by the backend's clock. expires: a job that waits longer lapses.
+    until: an attempt that was submitted is stopped then; set anew when it begins to run.
     """
 
     order: str
@@ -79,6 +80,7 @@ class Job(Leased):
     created: Time
     expires: Time
     started: Time | None = None
+    until: Time | None = None
     ended: Time | None = None
 
 
@@ -92,7 +94,6 @@ class AttemptRow(Record):
     remote: str = ""
     graph: Mapping[str, Mapping[str, Any]]
     created: Time
-    started: Time | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

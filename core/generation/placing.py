@@ -4,10 +4,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ..errors import ChatelierError, Refused, Unavailable
+from ..log import get_logger
 from ..workflows.check import fitted, lacks
 from . import words
 from .backend import Backend, Description
 from .jobs import Job
+
+log = get_logger(__name__)
 
 RETRY_SECONDS = 5.0
 
@@ -35,6 +38,9 @@ class Placing:
             try:
                 description = await backend.describe()
             except Unavailable:
+                continue
+            except Exception:  # noqa: BLE001 - a backend's own code; the others go on
+                log.exception("backend cannot be described", backend=name)
                 continue
             if lack := lacks(fitted(job.graph, description.classes), description.classes):
                 missing[name] = lack

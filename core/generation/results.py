@@ -64,7 +64,7 @@ def info(job: Job) -> str:
         lines.append(f"- time: {job.run_ms / 1000:.1f} s on {escape(job.backend)}")
     lines.append(f"- asked: {job.created:%Y-%m-%d %H:%M} UTC")
     if job.words:
-        lines.append(f"- {job.words}")
+        lines.append(f"- {escape(job.words)}")
     return "\n".join(lines)
 
 

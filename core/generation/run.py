@@ -5,10 +5,10 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from ..clock import Clock
-from ..errors import Gone, OperatorMust, Refused, Retry, Unavailable, Uncertain
+from ..errors import BadInput, Gone, Lost, OperatorMust, Refused, Retry, Unavailable, Uncertain
 from ..leases import held
 from ..log import get_logger
 from ..media.blob import Blob, Blobs
@@ -24,10 +24,14 @@ from .placing import Nowhere, Placing
 
 log = get_logger(__name__)
 
+Found = Literal["waiting", "running", "ended", "absent", "unknown"]
 PROGRESS_SECONDS = 1.0
 UNKNOWN_SECONDS = 60.0
 """How long an attempt that a backend knows nothing certain about is waited for before it counts as lost."""
 LOOK_SECONDS = 2.0
+FETCH_AGAIN_SECONDS = 10.0
+LIMIT_LOOK_SECONDS = 30.0
+"""How often a limit that moves, because the attempt began to run, is read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +69,12 @@ class JobRun:
         """Walk the job to its end, or give it back for later."""
         if self.job.cancel:
             self.cancelled.set()
+        if self.job.attempt:
+            self._give_to(self.job.backend)
         try:
             while self.job.open:
                 await self._step()
+            await self._stop_lost_attempts()
         except Settled:
             pass
         finally:
@@ -75,6 +82,8 @@ class JobRun:
             self._give_to("")
 
     async def _step(self) -> None:
+        if self.job.attempt and self.job.backend not in self.shop.backends and self.job.state != "storing":
+            await self._requeue(0.0, sentence=words.BACKEND_GONE)
         match self.job.state:
             case "queued":
                 await self._submit_new()
@@ -111,6 +120,8 @@ class JobRun:
 
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
+            if job.cancel:
+                return await end(tx, job, "cancelled", "")
             row = AttemptRow(key=attempt_id, job=job.key, backend=backend.name, graph=graph, created=tx.now)
             await tx.insert(ATTEMPTS, row)
             return await tx.replace(
@@ -119,9 +130,32 @@ class JobRun:
             )
 
         self.job = await self.shop.store.atomically(work)
-        await self._submit(await self._attempt())
+        if self.job.open:
+            await self._settle_submission(absent=True)
 
-    async def _submit(self, attempt: Attempt) -> None:
+    async def _settle_submission(self, *, absent: bool = False) -> None:
+        """Bring the stored attempt to its backend, once. absent: the backend cannot have heard of it; otherwise it is asked first."""
+        attempt = await self._attempt()
+        deadline = self.shop.clock.monotonic() + UNKNOWN_SECONDS
+        while not (absent and await self._submit(attempt)):
+            if absent:  # what was sent may still be on its way
+                await self.shop.clock.sleep(LOOK_SECONDS)
+            if self.shop.clock.monotonic() >= deadline:
+                await self._requeue(0.0)
+                return
+            found = await self._find(attempt)
+            if found not in ("absent", "unknown"):
+                await self._submitted(attempt.remote or attempt.id)
+                return
+            absent = found == "absent"
+            if not absent:
+                await self.shop.clock.sleep(LOOK_SECONDS)
+
+    async def _submit(self, attempt: Attempt) -> bool:
+        """False when nobody knows whether the backend took it."""
+        if self.cancelled.is_set():
+            await self._end("cancelled", "")
+            return True
         try:
             remote = await self._backend().submit(attempt)
         except Refused as no:
@@ -131,33 +165,23 @@ class JobRun:
         except Unavailable:
             await self._requeue(LOOK_SECONDS, counts=False)
         except Uncertain:
-            await self._settle_submission()
+            return False
         else:
             await self._submitted(remote)
+        return True
 
-    async def _settle_submission(self) -> None:
-        """The record says *submitting*, so nobody knows whether the backend heard of it."""
-        attempt = await self._attempt()
-        deadline = self.shop.clock.monotonic() + UNKNOWN_SECONDS
-        while self.shop.clock.monotonic() < deadline:
-            try:
-                found = await self._backend().find(attempt)
-            except Unavailable:
-                found = "unknown"
-            if found == "absent":
-                await self._submit(attempt)
-                return
-            if found != "unknown":
-                await self._submitted(attempt.remote or attempt.id)
-                return
-            await self.shop.clock.sleep(LOOK_SECONDS)
-        await self._requeue(0.0)
+    async def _find(self, attempt: Attempt) -> Found:
+        try:
+            return await self._backend().find(attempt)
+        except Unavailable:
+            return "unknown"
 
     async def _submitted(self, remote: str) -> None:
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
             await self._mark_attempt(tx, "submitted", remote=remote)
-            return await tx.replace(JOBS, replace(job, state="submitted", claims=0))
+            until = max(job.expires, tx.now + timedelta(seconds=self.shop.run_seconds))
+            return await tx.replace(JOBS, replace(job, state="submitted", until=until, claims=0))
 
         self.job = await self.shop.store.atomically(work)
 
@@ -165,29 +189,33 @@ class JobRun:
 
     async def _follow(self) -> None:
         attempt = await self._attempt()
-        limit = self.shop.clock.monotonic() + self.shop.run_seconds
         canceller = asyncio.create_task(self._cancel_when_asked(attempt))
         try:
-            ended = await self._watch(attempt, limit)
+            ended = await self._watch(attempt)
         finally:
             canceller.cancel()
+            await asyncio.wait({canceller})
         if ended is None:
             await self._quietly(self._backend().cancel(attempt))
-            await self._end("expired", words.RAN_TOO_LONG)
+            await self._end("expired", words.RAN_TOO_LONG if self.job.state == "running" else words.QUEUED_TOO_LONG)
         else:
             await self._ended(ended)
 
-    async def _watch(self, attempt: Attempt, limit: float) -> Ended | None:
+    async def _watch(self, attempt: Attempt) -> Ended | None:
         """How the attempt ended; None when its time ran out first."""
-        watching = asyncio.ensure_future(self._watch_through(attempt))
-        alarm = asyncio.ensure_future(self.shop.clock.sleep(max(0.0, limit - self.shop.clock.monotonic())))
+        watching = asyncio.create_task(self._watch_through(attempt))
+        alarm = asyncio.create_task(self._time_over())
         try:
             await asyncio.wait({watching, alarm}, return_when=asyncio.FIRST_COMPLETED)
             return watching.result() if watching.done() else None
         finally:
             watching.cancel()
             alarm.cancel()
-            await asyncio.gather(watching, alarm, return_exceptions=True)
+            await asyncio.wait({watching, alarm})
+
+    async def _time_over(self) -> None:
+        while (left := ((self.job.until or self.job.expires) - self.shop.clock.now()).total_seconds()) > 0:
+            await self.shop.clock.sleep(min(left, LIMIT_LOOK_SECONDS))
 
     async def _watch_through(self, attempt: Attempt) -> Ended:
         """Watch again whenever the backend stops answering."""
@@ -214,22 +242,23 @@ class JobRun:
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
             if begins:
-                started = item.started_at or tx.now
-                return await tx.replace(JOBS, replace(job, state="running", started=started, claims=0, seen=seen))
-            return await tx.replace(JOBS, replace(job, seen=seen))
+                started, until = item.started_at or tx.now, tx.now + timedelta(seconds=self.shop.run_seconds)
+                return await tx.replace(
+                    JOBS, replace(job, state="running", started=started, until=until, claims=0, seen=seen)
+                )
+            return await tx.replace(JOBS, replace(job, seen=seen, claims=0 if _further(seen, job.seen) else job.claims))
 
         self.job = await self.shop.store.atomically(work)
 
     async def _cancel_when_asked(self, attempt: Attempt) -> None:
         await self.cancelled.wait()
-        await self._quietly(self._backend().cancel(attempt))
+        while not await self._quietly(self._backend().cancel(attempt)):
+            await self.shop.clock.sleep(LOOK_SECONDS)
 
     async def _ended(self, ended: Ended) -> None:
         match ended.state:
             case "done":
                 await self._to_storing(ended)
-            case "cancelled" if self.cancelled.is_set():
-                await self._end("cancelled", "")
             case "cancelled":
                 await self._end("failed", words.STOPPED_THERE)
             case "failed" if not ended.transient:
@@ -272,6 +301,9 @@ class JobRun:
         except Gone:
             await self._end("failed", words.OUTPUT_GONE)
             return
+        except (BadInput, Refused) as bad:
+            await self._end("failed", words.output_unusable(str(bad)))
+            return
         except OperatorMust as full:
             log.error("cannot store a result", job=self.job.key, error=str(full))
             await self._fetch_later(words.DISK_FULL)
@@ -309,7 +341,7 @@ class JobRun:
         if (self.shop.clock.now() - since).total_seconds() > self.shop.fetch_seconds:
             await self._end("failed", sentence)
             raise Settled
-        await self._give_back(10.0)
+        await self._give_back(FETCH_AGAIN_SECONDS)
 
     async def _done(self) -> None:
         async def work(tx: Tx) -> Job:
@@ -322,10 +354,12 @@ class JobRun:
     # --- the ways out
 
     async def _end(self, state: results.BadEnd, sentence: str) -> None:
+        """Without a result. Who asked to cancel it is told that it was, whatever else happened to it meanwhile."""
+
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
             await self._mark_attempt(tx, "ended")
-            return await end(tx, job, state, sentence)
+            return await (end(tx, job, "cancelled", "") if job.cancel else end(tx, job, state, sentence))
 
         self.job = await self.shop.store.atomically(work)
 
@@ -337,7 +371,10 @@ class JobRun:
             await self._mark_attempt(tx, "lost")
             attempts = job.attempts if counts else job.attempts - 1
             return await tx.replace(
-                JOBS, replace(job, state="queued", attempt="", attempts=attempts, seen=None, words=sentence)
+                JOBS,
+                replace(
+                    job, state="queued", attempt="", attempts=attempts, seen=None, started=None, until=None, words=sentence
+                ),
             )
 
         self.job = await self.shop.store.atomically(work)
@@ -357,10 +394,21 @@ class JobRun:
         self.job = await self.shop.store.atomically(work)
         raise Settled
 
-    async def release(self) -> None:
+    async def release(self, seconds: float = 0.0) -> None:
         """Give the lease back at a stop, so that the next process goes on at once."""
-        if self.job.open and self.job.owner == self.shop.owner:
-            await self._quietly(self._give_back(0.0))
+        try:
+            await self._give_back(seconds)
+        except (Settled, Lost):
+            pass
+        except (Unavailable, OperatorMust) as away:
+            log.info("goes on when its lease lapses", job=self.job.key, reason=str(away))
+
+    async def _stop_lost_attempts(self) -> None:
+        """An attempt that was given up may be alive on a server that was cut off: nobody wants what it makes."""
+        for row in await self.shop.store.find(ATTEMPTS, {"job": self.job.key}, order="created"):
+            backend = self.shop.backends.get(row.backend)
+            if row.state == "lost" and backend is not None:
+                await self._quietly(backend.cancel(self._as_attempt(row)))
 
     # --- small things
 
@@ -378,12 +426,15 @@ class JobRun:
         try:
             return self.shop.backends[self.job.backend]
         except KeyError:
-            raise Unavailable(f"the backend {self.job.backend} is not configured any more") from None
+            raise Unavailable(words.BACKEND_GONE) from None
 
     async def _attempt(self) -> Attempt:
         row = await self.shop.store.get(ATTEMPTS, self.job.attempt)
         if row is None:
             raise Gone(f"attempt {self.job.attempt} has no record")
+        return self._as_attempt(row)
+
+    def _as_attempt(self, row: AttemptRow) -> Attempt:
         return Attempt(
             id=row.key,
             remote=row.remote,
@@ -401,13 +452,18 @@ class JobRun:
         if row is not None:
             await tx.replace(ATTEMPTS, replace(row, state=state, **changes))
 
-    async def _quietly(self, action: Awaitable[object]) -> None:
+    async def _quietly(self, action: Awaitable[object]) -> bool:
+        """Whether it went well."""
         try:
             await action
-        except Settled:
-            pass
         except Exception as error:  # noqa: BLE001 - a backend's cancel may raise anything; what counts is what watch says
             log.info("cancel not delivered", backend=self.job.backend, job=self.job.key, error=str(error))
+            return False
+        return True
+
+
+def _further(seen: Seen, before: Seen | None) -> bool:
+    return (seen.fraction or 0.0) > (before.fraction or 0.0 if before else 0.0)
 
 
 def _milliseconds(start: datetime | None, stop: datetime) -> int:

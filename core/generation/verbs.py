@@ -88,14 +88,21 @@ async def _tweak(call: Call, job: Job, values: Mapping[str, Any]) -> None:
 
 
 def command_line(job: Job) -> str:
-    """The words that would run it again with the same values."""
+    """The words that would run it again with the same values: options first, so that a prompt may hold anything."""
     prompt = str(job.values.get("prompt", ""))
     options = [
-        f"--{name} {value}"
+        f"--{name} {_quoted(str(value))}"
         for name, value in job.values.items()
         if name != "prompt" and value not in ("", None) and str(value) not in job.files
     ]
-    return " ".join(part for part in (f"/{job.workflow}", prompt, *options) if part)
+    return " ".join([f"/{job.workflow}", *options, *(["--", prompt] if prompt else [])])
+
+
+def _quoted(value: str) -> str:
+    """As one word of a command."""
+    if not any(character.isspace() or character == '"' for character in value):
+        return value
+    return f"“{value}”" if '"' in value else f'"{value}"'
 
 
 def tweak_form(job: Job, event: Event, runtime: Any) -> Ask | None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..chat.markup import escape
+from ..chat.markup import escape, fence
 
 if TYPE_CHECKING:
     from .jobs import Job
@@ -18,7 +18,7 @@ CANCEL = "Cancel"
 CANCELLED = "Cancelled. It cost nothing."
 CANCELLING = "Cancelling…"
 TOO_LATE = "It is finished already and on its way to you."
-NO_SUCH_JOB = "There is no such job here. Jobs are kept for a year; `/status` shows your own."
+NO_SUCH_JOB = "There is no such job here. Jobs are kept for a year; /status shows your own."
 NO_OUTPUT = "The workflow ran but gave no result that can be shown."
 NO_BACKEND = "Nothing here can run that right now"
 CRASHED = "It stopped three times in a row without getting any further, so I gave up on it."
@@ -27,6 +27,7 @@ QUEUED_TOO_LONG = "It waited too long for a free server."
 RAN_TOO_LONG = "It ran longer than is allowed here, so I stopped it."
 STOPPED_THERE = "Somebody stopped it at the server."
 OUTPUT_GONE = "The server no longer has the result."
+BACKEND_GONE = "The server that had it is not configured here any more."
 DISK_FULL = "I cannot store the result right now. The operator has been told."
 HIDDEN = "Hidden."
 RATED = "Thank you."
@@ -77,7 +78,11 @@ def ended_badly(job: "Job", state: str, why: str) -> str:
     """Why there is no result, and that it cost nothing."""
     if state == "cancelled":
         return f"**{escape(job.title)}**\nCancelled. It cost nothing."
-    return f"**{escape(job.title)}**\n⚠️ It did not work. {why}\nNothing was charged. Job `{job.key}`"
+    return f"**{escape(job.title)}**\n⚠️ It did not work. {escape(why)}\nNothing was charged. Job `{job.key}`"
+
+
+def output_unusable(why: str) -> str:
+    return f"The server gave a result that cannot be used. {why}"
 
 
 def already(job: "Job") -> str:
@@ -85,7 +90,7 @@ def already(job: "Job") -> str:
 
 
 def workflow_gone(title: str) -> str:
-    return f"{escape(title)} is not on offer any more. /help lists what is."
+    return f"{title} is not on offer any more. /help lists what is."
 
 
 def still_open(job: "Job") -> str:
@@ -94,7 +99,7 @@ def still_open(job: "Job") -> str:
 
 def tweak_by_hand(line: str) -> str:
     """Where there are no forms: the words to change and send."""
-    return f"Change what you like and send it:\n```\n{line}\n```"
+    return f"Change what you like and send it:\n\n{fence(line)}"
 
 
 def tweak_title(title: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import html
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
@@ -111,6 +112,12 @@ class Guarded:
 def guard(http: HttpSettings, which: Which) -> Middleware:
     """Put it on every route of a page: `Route("/console", page, middleware=[guard(settings.http, "console")])`."""
     return Middleware(Guarded, entrance=Entrance(http, which))
+
+
+def holds_token(http: HttpSettings, which: Which) -> Callable[[HTTPConnection], bool]:
+    """Whether a request proves that it comes from who holds the token; never, where there is none."""
+    entrance = Entrance(http, which)
+    return lambda connection: bool(entrance.token) and entrance.lets_in(connection)
 
 
 def login_routes(http: HttpSettings, clock: Clock | None = None) -> list[BaseRoute]:

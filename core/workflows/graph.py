@@ -1,6 +1,7 @@
 """Graphs in ComfyUI's API format: reading, checking, walking, and writing values into copies of them."""
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple, cast
@@ -144,17 +145,23 @@ def with_values(graph: Graph, workflow: Workflow, values: Mapping[str, Scalar]) 
 
 
 def with_prefix(graph: Graph, prefix: str) -> Graph:
-    """A copy that saves every result under `prefix` ("chatelier/2026-11-22/<attempt id>").
+    """A copy that saves every result under `prefix` ("chatelier/2026-11-22/<attempt id>"), so that it is found by name.
 
-    SaveImageWebsocket becomes SaveImage: what it sends dies with the socket, a file can be fetched again.
+    Where several nodes save, each has its id in the name. SaveImageWebsocket becomes SaveImage: what it sends dies with
+    the socket, a file can be fetched again.
     """
     changed = _copy(graph)
-    for body in changed.values():
+    saving = [
+        node
+        for node, body in changed.items()
+        if body["class_type"] == "SaveImageWebsocket" or "filename_prefix" in body["inputs"]
+    ]
+    for node in saving:
+        body = changed[node]
         if body["class_type"] == "SaveImageWebsocket":
             body["class_type"] = "SaveImage"
-            body["inputs"]["filename_prefix"] = prefix
-        elif "filename_prefix" in body["inputs"]:
-            body["inputs"]["filename_prefix"] = prefix
+        own = re.sub(r"[^A-Za-z0-9]", "_", node)  # the id of a node in a subgraph has colons
+        body["inputs"]["filename_prefix"] = prefix if len(saving) == 1 else f"{prefix}-{own}"
     return changed
 
 

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from chatelier import (
+    ButtonRules,
     Capabilities,
     ChatRef,
     FileRef,
@@ -27,6 +28,10 @@ from chatelier import (
 ALBUM = 1_000
 """Files in one message: there is no limit, this is more than any job gives."""
 PIECE_BYTES = 262_144
+NUMBERED = ButtonRules()
+"""The core writes them as a numbered list, and a number presses one."""
+UNHEEDED = ButtonRules(per_row=100, total=100, label=100, payload=100)
+"""After one message nobody is there to press any, so none is listed."""
 
 
 class Terminal:
@@ -48,6 +53,7 @@ class Terminal:
     def capabilities(self, chat: ChatRef | None = None) -> Capabilities:
         return Capabilities(
             dialect=self._dialect,
+            buttons=NUMBERED if self._interactive else UNHEEDED,
             edit_text=True,
             private=True,
             forms=self._interactive,

@@ -64,7 +64,7 @@ async def _say(
     return {
         "job": outcome.job,
         "state": outcome.state,
-        "text": "\n".join(text for text in terminal.texts.values() if text),
+        "text": "\n".join(text for key, text in terminal.texts.items() if text and key != outcome.card),
         "files": [str(path) for path in terminal.files],
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from chatelier import Kind, Platform, Settings, guard, hookimpl
+from chatelier import Kind, Platform, Settings, guard, holds_token, hookimpl
 
 from .adapter import Web
 from .records import CHATS, FILES, MESSAGES
@@ -40,12 +40,13 @@ class Plugin:
         web = self._account(settings)
         if web is not None:
             secure = settings.http.public_url.startswith("https:")
-            for route in routes(web, guard(settings.http, "chat"), secure=secure):
+            is_operator = holds_token(settings.http, "console")
+            for route in routes(web, guard(settings.http, "chat"), secure=secure, is_operator=is_operator):
                 register(route)
 
     def _account(self, settings: Settings) -> Web | None:
         """One object for both hooks, whichever is called first; None when the page is off."""
         section = settings.of(SECTION, WebSettings)
         if self._web is None and section.enabled:
-            self._web = Web(section)
+            self._web = Web(section, settings.retention)
         return self._web

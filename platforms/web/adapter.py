@@ -1,6 +1,5 @@
 """The account "web": everybody who has the chat page open, and everybody who had."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
@@ -17,11 +16,13 @@ from chatelier import (
     Published,
     Receipt,
     Refused,
+    Retention,
     Unavailable,
 )
 
 from . import inbound, outbound, words
 from .conversations import Conversations
+from .keeping import keep
 from .limits import FILES as MOST_FILES
 from .limits import TEXT, capabilities
 from .outbound import Wire
@@ -34,8 +35,9 @@ from .tabs import Tab, Tabs
 class Web:
     """The platform object. Every tab of a person shows the same conversation."""
 
-    def __init__(self, settings: WebSettings) -> None:
+    def __init__(self, settings: WebSettings, retention: Retention) -> None:
         self.settings = settings
+        self._retention = retention
         self.tabs = Tabs()
         self._gateway: Gateway | None = None
         self._capabilities = capabilities(settings.upload_bytes)
@@ -43,6 +45,10 @@ class Web:
     @property
     def name(self) -> str:
         return ACCOUNT
+
+    @property
+    def is_online(self) -> bool:
+        return self._gateway is not None
 
     @property
     def gateway(self) -> Gateway:
@@ -62,7 +68,7 @@ class Web:
         self._gateway = gateway
         gateway.connected(self.name)
         try:
-            await asyncio.Event().wait()
+            await keep(gateway.store, self._retention.messages_days, self._retention.inputs_days)
         finally:
             self._gateway = None
             self.tabs.close_all()

@@ -1,12 +1,12 @@
 """The page's messages in the store."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from chatelier import Gone, Store, Tx
+from chatelier import Gone, Store, Tx, refer, release
 
 from . import words
-from .records import CHATS, MESSAGES, Chat, Message, Shown
+from .records import CHATS, MESSAGES, Chat, Message, Shown, message_owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Conversations:
             chat = await tx.get(CHATS, message.chat) or await tx.insert(CHATS, Chat(key=message.chat))
             chat = await tx.replace(CHATS, replace(chat, last=chat.last + 1))
             placed = replace(message, place=chat.last, created_at=tx.now)
+            await _keep_bytes(tx, placed)
             return Stored(await tx.insert(MESSAGES, placed), changed=True)
 
         return await self.store.atomically(work)
@@ -65,6 +66,7 @@ class Conversations:
             old = await tx.get(MESSAGES, key)
             if old is None or old.deleted:
                 return None
+            await release(tx, message_owner(key))
             empty = replace(old, deleted=True, text="", html="", media=(), media_ids=(), buttons=())
             return await tx.replace(MESSAGES, replace(empty, edited_at=tx.now))
 
@@ -74,6 +76,7 @@ class Conversations:
         """The person's own message that nobody received."""
 
         async def work(tx: Tx) -> None:
+            await release(tx, message_owner(key))
             await tx.delete(MESSAGES, key)
 
         await self.store.atomically(work)
@@ -93,10 +96,15 @@ class Conversations:
             new = change(old)
             if new == old:
                 return Stored(old, changed=False)
+            await _keep_bytes(tx, new)
             return Stored(await tx.replace(MESSAGES, replace(new, edited_at=tx.now)), changed=True)
 
-        task: Awaitable[Stored | None] = self.store.atomically(work)
-        return await task
+        return await self.store.atomically(work)
+
+
+async def _keep_bytes(tx: Tx, message: Message) -> None:
+    for shown in message.media:
+        await refer(tx, message_owner(message.key), shown.blob)
 
 
 def _keep_ids(old: tuple[Shown, ...], new: tuple[Shown, ...]) -> tuple[Shown, ...]:

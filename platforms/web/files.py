@@ -1,7 +1,6 @@
 """Files that come in by `/chat/files`, and files that are shown by `/chat/media/<id>`."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from starlette.datastructures import UploadFile
@@ -10,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message as AsgiMessage
 
-from chatelier import BadInput, Blob, Gone, OperatorMust, Tx, Unavailable
+from chatelier import BadInput, Blob, Gone, OperatorMust, Tx, Unavailable, refer
 
 from . import words
 from .adapter import Web
 from .limits import INLINE_TYPES, NAME
 from .outbound import media_id
 from .people import visitor
-from .records import FILES, MESSAGES, Shown, WebFile
+from .records import FILES, MESSAGES, Shown, WebFile, file_owner
 
 FORM_OVERHEAD = 64_000
 """Bytes that a multipart form may be longer than its file."""
@@ -129,9 +128,11 @@ async def _counted(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[by
 
 
 async def _keep(web: Web, owner: str, name: str, blob: Blob) -> WebFile:
-    file = WebFile(key=media_id(), owner=owner, name=_plain_name(name, blob), blob=blob, created_at=datetime.now(UTC))
+    key = media_id()
 
     async def work(tx: Tx) -> WebFile:
+        await refer(tx, file_owner(key), blob)
+        file = WebFile(key=key, owner=owner, name=_plain_name(name, blob), blob=blob, created_at=tx.now)
         return await tx.insert(FILES, file)
 
     return await web.gateway.store.atomically(work)

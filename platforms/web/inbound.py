@@ -128,7 +128,12 @@ def event(visitor: Visitor, act: Act, files: dict[str, WebFile]) -> Event:
         case Submit():
             body = Submitted(form=act.form, values=_values(act.values, refs))
     return Event(
-        keys=(message_key(visitor, act),), chat=visitor.chat, sender=visitor.handle, name=visitor.name, body=body
+        keys=(message_key(visitor, act),),
+        chat=visitor.chat,
+        sender=visitor.handle,
+        name=visitor.name,
+        operator=visitor.operator,
+        body=body,
     )
 
 

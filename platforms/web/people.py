@@ -17,10 +17,11 @@ _VALUE = re.compile(r"[A-Za-z0-9_-]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """cookie: the secret itself. known: the browser brought it."""
+    """cookie: the secret itself. known: the browser brought it. operator: it brought the console's token too."""
 
     cookie: str
     known: bool
+    operator: bool = False
 
     @property
     def id(self) -> str:

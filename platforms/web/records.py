@@ -65,3 +65,13 @@ MESSAGES = Kind(
 )
 CHATS = Kind(name="web_chats", record=Chat)
 FILES = Kind(name="web_files", record=WebFile, queries=(Query(("owner",), "created_at"), Query((), "created_at")))
+
+
+def message_owner(key: str) -> str:
+    """Whose bytes those of a message are, in the blob store."""
+    return f"web_message:{key}"
+
+
+def file_owner(key: str) -> str:
+    """Whose bytes those of an upload are, in the blob store."""
+    return f"web_file:{key}"

@@ -1,14 +1,14 @@
 """The page and everything that it asks for."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
-
-from chatelier import Unavailable
 
 from . import files
 from .adapter import Web
@@ -20,7 +20,9 @@ PAGE = Path(__file__).parent / "page"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-def routes(web: Web, guard: Middleware, *, secure: bool) -> list[BaseRoute]:
+def routes(
+    web: Web, guard: Middleware, *, secure: bool, is_operator: Callable[[HTTPConnection], bool]
+) -> list[BaseRoute]:
     """secure: the page is reached by https, so its cookie travels by nothing else."""
 
     async def page(request: Request) -> Response:
@@ -37,15 +39,13 @@ def routes(web: Web, guard: Middleware, *, secure: bool) -> list[BaseRoute]:
         return FileResponse(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
 
     async def socket(websocket: WebSocket) -> None:
-        person = visitor(websocket)
+        person = replace(visitor(websocket), operator=is_operator(websocket))
         cookie = [] if person.known else [(b"set-cookie", person.set_cookie(secure=secure).encode())]
         await websocket.accept(headers=cookie)
-        try:
-            web.gateway  # noqa: B018 - asks whether the account is on line
-        except Unavailable:
+        if web.is_online:
+            await Conversation(web, websocket, person).hold()
+        else:
             await websocket.close(GOING_AWAY)
-            return
-        await Conversation(web, websocket, person).hold()
 
     async def upload(request: Request) -> Response:
         return await files.upload(web, request)

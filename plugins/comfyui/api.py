@@ -134,7 +134,7 @@ class Api:
                     raise Gone(words.OUTPUT_GONE.format(name=remote.get("filename", "A result")))
                 self._check(response)
                 if _is_page(response) and not remote.get("filename", "").endswith((".html", ".htm")):
-                    raise Unavailable(words.strange_answer(self._address, "a web page instead of a file"))
+                    raise Unavailable(words.strange_answer(self._address, words.PAGE))
                 async for chunk in response.aiter_bytes():
                     yield chunk
 
@@ -199,8 +199,8 @@ class Api:
             raise Unavailable(words.no_answer(self._address, _why(error))) from error
         except (ValidationError, ValueError, RecursionError) as error:
             if effect:
-                raise Uncertain(words.maybe_queued(self._address, "an answer that is not ComfyUI's")) from error
-            raise Unavailable(words.strange_answer(self._address, "an answer that is not ComfyUI's")) from error
+                raise Uncertain(words.maybe_queued(self._address, words.GARBAGE)) from error
+            raise Unavailable(words.strange_answer(self._address, words.GARBAGE)) from error
 
 
 def _limits(seconds: float) -> httpx.Timeout:
@@ -209,8 +209,10 @@ def _limits(seconds: float) -> httpx.Timeout:
 
 def _why(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
-    return "the connection was refused" if isinstance(error, httpx.ConnectError) else "the connection broke"
+        return words.LATE
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return words.UNTRUSTED
+    return words.REFUSED_CONNECTION if isinstance(error, httpx.ConnectError) else words.BROKEN
 
 
 def _rejection(response: httpx.Response) -> dict[str, Any]:

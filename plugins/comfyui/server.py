@@ -133,7 +133,7 @@ class ComfyServer:
             self._doubtful.add(attempt.id)
             raise
         except (Refused, Retry, Unavailable):
-            del self._tracks[attempt.id]
+            self._tracks.pop(attempt.id, None)
             raise
         track.rejected = accepted.node_errors
         if accepted.prompt_id != attempt.id:  # an old server takes no ids
@@ -194,7 +194,7 @@ class ComfyServer:
     # --- submitting
 
     async def _prompt(self, attempt: Attempt, client: str) -> Accepted:
-        known = bool(attempt.files) and all(blob.sha256 in self._uploaded for blob in attempt.files.values())
+        known = any(blob.sha256 in self._uploaded for blob in attempt.files.values())
         try:
             return await self._prompt_once(attempt, client)
         except Rejected as no:
@@ -256,7 +256,7 @@ class ComfyServer:
                 await self._socket.renew()  # it ran to its end, and the socket did not say a word
             return by_history(sight, track, attempt.graph)
         if sight is None:
-            return by_events(track, attempt.graph) if track.finished else await self._vanished(attempt, track)
+            return await self._vanished(attempt, track)
         track.found(sight)
         return None
 
@@ -269,6 +269,8 @@ class ComfyServer:
         return by_events(track, attempt.graph)
 
     async def _vanished(self, attempt: Attempt, track: Track) -> Ended:
+        if track.finished:  # its last event came during the looks
+            return by_events(track, attempt.graph)
         if outputs := await self._saved(attempt):
             return Ended(state="done", outputs=outputs, started_at=track.started_at)
         return Ended(state="cancelled" if track.cancelled else "lost", started_at=track.started_at)
@@ -342,8 +344,10 @@ def _key(attempt: Attempt) -> str:
     return attempt.remote or attempt.id
 
 
-def _with_paths(graph: Graph, paths: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """A copy whose inputs name the uploaded files instead of their keys."""
+def _with_paths(graph: Graph, paths: Mapping[str, str]) -> Graph:
+    """A copy whose inputs name the uploaded files instead of their keys; the graph as it is without files."""
+    if not paths:
+        return graph
     return {
         node: {**body, "inputs": {name: _path(value, paths) for name, value in body["inputs"].items()}}
         for node, body in graph.items()

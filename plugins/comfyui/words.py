@@ -7,6 +7,13 @@ GRAPH_TOO_LARGE = "The workflow is larger than this server takes."
 FAILED = "The server stopped at this workflow and did not say why; try again."
 OUTPUT_GONE = "{name} is no longer on the server; run the workflow again."
 
+LATE = "no answer in time"
+BROKEN = "the connection broke"
+REFUSED_CONNECTION = "no connection"
+UNTRUSTED = "its certificate is not trusted; if it is your own, set verify_tls: false"
+GARBAGE = "an answer that makes no sense"
+PAGE = "a web page instead of a file"
+
 
 def no_answer(address: str, why: str) -> str:
     return f"ComfyUI at {address} does not answer ({why}). Start it, or correct its url in backends.comfyui.servers."

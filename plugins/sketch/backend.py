@@ -38,6 +38,8 @@ MOST_WATCHED = 1000
 LASTING = {"SaveImage", "SaveAnimatedWEBP", "SaveAnimatedPNG", "SaveVideo"}
 """Classes whose results outlive the process, as files."""
 
+WAITING = Progress(phase="waiting")
+
 
 @dataclass(kw_only=True)
 class _Watched:
@@ -45,7 +47,7 @@ class _Watched:
 
     graph: Graph
     total: int
-    progress: Progress = Progress(phase="waiting")
+    progress: Progress = WAITING
     cached: int = 0
     notes: tuple[str, ...] = ()
     ended: Ended | None = None
@@ -215,9 +217,9 @@ class SketchBackend:
 
     def _hear(self, message: Message | Sight) -> None:
         if message.client is None:
-            for known in self._watched.values():
-                if known.progress.phase == "waiting" and known.ended is None:
-                    known.touch()
+            for waiting in self._watched.values():
+                if waiting.progress.phase == "waiting" and waiting.ended is None:
+                    waiting.touch()
             return
         known = self._watched.get(message.client)
         if known is None or known.ended:
@@ -291,7 +293,7 @@ def _moved(known: _Watched, message: Message | Sight) -> Progress:
 
 
 def _fraction(nodes: Mapping[str, Mapping[str, Any]], total: int) -> float:
-    done = sum(state["value"] / state["max"] for state in nodes.values() if state["max"])
+    done = sum(float(state["value"]) / float(state["max"]) for state in nodes.values() if state["max"])
     return min(1.0, done / max(total, len(nodes), 1))
 
 
@@ -301,7 +303,7 @@ def _title(graph: Graph, node: str) -> str:
 
 
 def _may_pass(error: Mapping[str, Any]) -> bool:
-    return error["exception_type"] == "MemoryError"
+    return str(error["exception_type"]) == "MemoryError"
 
 
 def _moment(data: Mapping[str, Any] | None) -> datetime | None:

@@ -323,8 +323,8 @@ def signatures(graph: Graph, outputs: tuple[str, ...], run: Run) -> dict[str, st
             parts: dict[str, Any] = {}
             for key, value in sorted(inputs.items()):
                 parts[key] = [key_of(value[0]), value[1]] if is_link(value) else {"value": value}
-            plain = not any(is_link(value) for value in inputs.values())
-            changes = node.changes(run, **inputs) if node.changes and plain else ""
+            plain = {key: value for key, value in inputs.items() if not is_link(value)}
+            changes = node.changes(run, **plain) if node.changes else ""
             whole = json.dumps([node.name, parts, changes], default=repr)
             keys[name] = hashlib.sha256(whole.encode()).hexdigest()
         return keys[name]

@@ -147,5 +147,5 @@ def _filled(prefix: str, width: int, height: int) -> str:
 def _number(name: str, stem: str) -> int | None:
     if not name.startswith(f"{stem}_"):
         return None
-    digits = name[len(stem) + 1 :].split("_")[0]
+    digits = name[len(stem) + 1 :].partition("_")[0]
     return int(digits) if digits.isdigit() else 0

@@ -34,7 +34,7 @@ def _there(run: Run, image: str, **_others: object) -> tuple[str, str] | None:
     return None if run.folders.named(image) else ("image", f"Invalid image file: {image}")
 
 
-def _bytes_of(run: Run, image: str, **_others: object) -> str:
+def _bytes_of(run: Run, image: str = "", **_others: object) -> str:
     path = run.folders.named(image)
     return digest(path) if path else ""
 

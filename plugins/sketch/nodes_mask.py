@@ -63,7 +63,8 @@ def image_to_mask(image: Picture, channel: str) -> Picture:
 def image_color_to_mask(image: Picture, color: int) -> Picture:
     """1 where the picture has exactly this colour."""
     levels = np.round(np.clip(image[..., :3], 0, 1) * np.float32(255)).astype(np.int64)
-    return (levels @ np.array([65536, 256, 1]) == color).astype(np.float32)
+    numbers = levels[..., 0] * 65536 + levels[..., 1] * 256 + levels[..., 2]
+    return np.asarray(numbers == color, np.float32)
 
 
 @shelf.node(

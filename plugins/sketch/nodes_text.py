@@ -144,8 +144,13 @@ def string_contains(string: str, substring: str, case_sensitive: bool) -> bool:
 def string_compare(string_a: str, string_b: str, mode: str, case_sensitive: bool) -> bool:
     """Compares two texts."""
     first, second = (string_a, string_b) if case_sensitive else (string_a.lower(), string_b.lower())
-    compare = {"Starts With": str.startswith, "Ends With": str.endswith, "Equal": str.__eq__}
-    return bool(compare[mode](first, second))
+    match mode:
+        case "Starts With":
+            return first.startswith(second)
+        case "Ends With":
+            return first.endswith(second)
+        case _:
+            return first == second
 
 
 @shelf.node(

@@ -252,13 +252,13 @@ class Canvas:
         tooth = 1 - np.abs(at % 1 - 0.5) * 2
         tall = self.chance.random(count + 3).astype(np.float32)[at.astype(int)]
         frayed = 0.85 + 0.15 * np.sin(tooth * 26)
-        return (tooth**1.15 * (0.35 + 0.65 * tall) * frayed).astype(np.float32)
+        return np.asarray(tooth**1.15 * (0.35 + 0.65 * tall) * frayed, np.float32)
 
     def _towers(self, layer: int) -> Line:
         count = 26 - 3 * layer
         heights = self.chance.random(count + 1).astype(np.float32) ** 1.6
         steps = (np.linspace(0, count, self.width) + 0.3 * np.sin(np.linspace(0, 40, self.width))).astype(int)
-        return heights[np.clip(steps, 0, count)]
+        return np.asarray(heights[np.clip(steps, 0, count)], np.float32)
 
     def _waves(self, rows: int) -> Picture:
         lines = []
@@ -287,4 +287,4 @@ def _wave(knots: npt.NDArray[np.float64], width: int) -> Line:
     low = np.minimum(at.astype(int), len(knots) - 2)
     share = at - low
     share = share * share * (3 - 2 * share)
-    return (knots[low] + (knots[low + 1] - knots[low]) * share).astype(np.float32)
+    return np.asarray(knots[low] + (knots[low + 1] - knots[low]) * share, np.float32)

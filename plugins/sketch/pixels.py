@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Picture = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -22,10 +23,11 @@ def room(batch: int, height: int, width: int) -> None:
 
 def to_bytes(picture: Picture) -> Bytes:
     """By truncation, as ComfyUI writes: 0.5 becomes 127."""
-    return np.clip(picture * np.float32(255), 0, 255).astype(np.uint8)
+    levels: Picture = np.clip(picture * np.float32(255), 0, 255)
+    return levels.astype(np.uint8)
 
 
-def from_bytes(pixels: npt.ArrayLike) -> Picture:
+def from_bytes(pixels: npt.ArrayLike | Image.Image) -> Picture:
     return np.asarray(pixels, np.float32) / np.float32(255)
 
 

@@ -1,27 +1,14 @@
 """The sketch's hooks."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol, TypeVar
 
 import typer
 from pydantic import BaseModel
 
-from chatelier import Backend, hookimpl
+from chatelier import Backend, Settings, hookimpl
 
 from .cli import app
 from .settings import SECTION, SketchSettings
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class Settings(Protocol):
-    """What this plugin reads of the gateway's settings."""
-
-    @property
-    def data_dir(self) -> Path: ...
-
-    def of(self, section: str, model: type[Model]) -> Model: ...
 
 
 class Plugin:

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from . import nodes_effects, nodes_files, nodes_image, nodes_mask, nodes_model, nodes_text, nodes_video
+from . import (
+    nodes_effects,
+    nodes_files,
+    nodes_image,
+    nodes_latent,
+    nodes_mask,
+    nodes_model,
+    nodes_sampler,
+    nodes_text,
+    nodes_video,
+)
 from .declare import Node, Slot
 from .folders import Folders
 from .models import Models
@@ -14,7 +24,16 @@ InputConfig = list[Any]
 
 @cache
 def all_nodes() -> Mapping[str, Node]:
-    shelves = [nodes_image, nodes_effects, nodes_mask, nodes_text, nodes_model, nodes_files]
+    shelves = [
+        nodes_image,
+        nodes_effects,
+        nodes_mask,
+        nodes_text,
+        nodes_model,
+        nodes_latent,
+        nodes_sampler,
+        nodes_files,
+    ]
     if nodes_video.available():
         shelves.append(nodes_video)
     return {node.name: node for module in shelves for node in module.shelf}

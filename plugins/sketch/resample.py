@@ -70,8 +70,11 @@ RULES: dict[str, Callable[[int, int], Taps]] = {
 
 def resize(picture: Picture, width: int, height: int, method: str) -> Picture:
     """Raises RuntimeError for a size below 1 or beyond the memory that is granted."""
-    if width < 1 or height < 1:
-        raise RuntimeError(f"Input and output sizes should be greater than 0, but got output (H: {height}, W: {width})")
+    if min(width, height, *picture.shape[1:3]) < 1:
+        raise RuntimeError(
+            "Input and output sizes should be greater than 0, "
+            f"but got input (H: {picture.shape[1]}, W: {picture.shape[2]}) output (H: {height}, W: {width})"
+        )
     room(picture.shape[0], height, width)
     if method == "lanczos":
         return _lanczos(picture, width, height)
@@ -102,11 +105,13 @@ def _cut_to_aspect(picture: Picture, aspect: float) -> Picture:
 def _along(picture: Picture, taps: Taps, axis: int) -> Picture:
     shape = [1] * picture.ndim
     shape[axis] = -1
-    total: Picture | None = None
-    for k in range(taps.indices.shape[1]):
-        part = np.take(picture, taps.indices[:, k], axis=axis) * taps.weights[:, k].reshape(shape)
-        total = part if total is None else np.add(total, part, out=total)
-    assert total is not None
+
+    def part(k: int) -> Picture:
+        return np.take(picture, taps.indices[:, k], axis=axis) * taps.weights[:, k].reshape(shape)
+
+    total = part(0)
+    for k in range(1, taps.indices.shape[1]):
+        total += part(k)
     return total
 
 

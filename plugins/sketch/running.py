@@ -11,7 +11,7 @@ from .folders import Folders
 from .models import Models
 
 
-class Interrupted(Exception):  # noqa: N818 - a wish of somebody, not a fault
+class Interrupted(Exception):
     """Somebody asked this run to stop."""
 
 

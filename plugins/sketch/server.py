@@ -268,7 +268,7 @@ class Server:
         return Response()
 
 
-class Trouble(Exception):  # noqa: N818 - ComfyUI's own word for it
+class Trouble(Exception):
     """A request that ComfyUI answers with its plain 500."""
 
 
@@ -304,7 +304,7 @@ class Guard:
         return None
 
 
-class TooLarge(Exception):  # noqa: N818 - it never leaves this module
+class TooLarge(Exception):
     """More bytes came than may."""
 
 

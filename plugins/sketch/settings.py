@@ -2,20 +2,20 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from chatelier import Section
 
 SECTION = "backends.sketch"
 
 
-class SketchSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class SketchSettings(Section):
     enabled: bool = Field(
         True, description="Run workflows in this process, without a ComfyUI server and without a GPU."
     )
     models: Literal["any"] | list[str] = Field(
         "any",
-        description="Model names that it accepts: any, or a list. A name is a checkpoint's, or has its folder before it (loras/film.safetensors).",
+        description="Model names that it accepts: any, or a list of checkpoints; others with their folder, like `loras/film.safetensors`.",
     )
     seconds: float = Field(
         0, ge=0, le=3600, description="Seconds that each job takes longer than it needs, to see what waiting is like."

@@ -23,7 +23,7 @@ Graph = dict[str, dict[str, Any]]
 Report = dict[str, Any]
 
 
-class Rejected(Exception):  # noqa: N818 - it carries the answer that is sent with status 400
+class Rejected(Exception):
     """body: what `POST /prompt` answers."""
 
     def __init__(self, error: Report, node_errors: Mapping[str, Any] | None = None) -> None:
@@ -51,7 +51,9 @@ def validate(graph: Graph, folders: Folders, models: Models, targets: Sequence[s
     """Converts values in place, as ComfyUI does. targets: the only output nodes wanted, None for all. Raises Rejected."""
     outputs = _outputs(graph, targets)
     checks = _Validation(graph, folders, models)
-    good, reasons, node_errors = [], [], {}
+    good: list[str] = []
+    reasons: list[str] = []
+    node_errors: dict[str, Report] = {}
     for output in outputs:
         errors = checks.output(output)
         if errors is None:
@@ -212,6 +214,8 @@ class _Validation:
 
 
 def _fits(received: str, wanted: Any) -> bool:
-    if received == wanted or received == "*" or wanted == "*":
+    if received == wanted:
         return True
-    return isinstance(wanted, str) and bool(set(received.split(",")) & set(wanted.split(",")))
+    return isinstance(wanted, str) and (
+        "*" in (received, wanted) or bool(set(received.split(",")) & set(wanted.split(",")))
+    )

@@ -2,9 +2,9 @@
 
 from .core.chat.buttons import OnJob, store_action
 from .core.chat.capabilities import ButtonRules, Capabilities, Dialect, RateRules
-from .core.chat.dialects import HtmlDialect, PlainDialect
+from .core.chat.dialects import HtmlDialect, PlainDialect, TagDialect
 from .core.chat.document import Document
-from .core.chat.markup import escape
+from .core.chat.markup import code, document, escape, fence
 from .core.chat.messages import (
     Ask,
     Button,
@@ -62,12 +62,12 @@ from .core.generation.refusals import words_of_error, words_of_rejection
 from .core.generation.results import result_blob
 from .core.generation.verbs import press
 from .core.hookspecs import Register, hookimpl, hookspec
-from .core.http.tokens import guard
+from .core.http.tokens import guard, holds_token
 from .core.keys import token
 from .core.media import Blob, Blobs, MediaKind
 from .core.media.references import refer, release
 from .core.outcome import Outcome, outcome_of
-from .core.settings import Section, Settings
+from .core.settings import Retention, Section, Settings
 from .core.storage import (
     Changes,
     Hints,
@@ -165,6 +165,7 @@ __all__ = [
     "Register",
     "Reply",
     "Result",
+    "Retention",
     "Retry",
     "Runtime",
     "Said",
@@ -180,6 +181,7 @@ __all__ = [
     "StoreTooNew",
     "Submitted",
     "SystemClock",
+    "TagDialect",
     "Time",
     "Tx",
     "Unavailable",
@@ -189,9 +191,13 @@ __all__ = [
     "WorkflowSource",
     "cancel_job",
     "claimed",
+    "code",
+    "document",
     "drive",
     "escape",
+    "fence",
     "guard",
+    "holds_token",
     "help_for",
     "hookimpl",
     "hookspec",

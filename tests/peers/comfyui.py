@@ -55,7 +55,9 @@ class ComfyPeer:
     mute: it forgets its sockets: they stay open, and nothing comes.
     """
 
-    def __init__(self, script: Script | None = None) -> None:
+    def __init__(self, script: Script | None = None, *, certificate: Path | None = None) -> None:
+        self.certificate = certificate
+        self.refuses_sockets = False
         self.script: Script = script or happy
         self.faults: dict[str, Fault] = {}
         self.requests: list[str] = []
@@ -78,7 +80,7 @@ class ComfyPeer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
 
     def _forget(self) -> None:
         self.pending: list[Job] = []
@@ -96,6 +98,7 @@ class ComfyPeer:
         self.port = listening.getsockname()[1]
         config = uvicorn.Config(
             self._app(),
+            ssl_certfile=self.certificate,
             log_config=None,
             lifespan="off",
             ws="websockets-sansio",
@@ -115,7 +118,8 @@ class ComfyPeer:
         for listening in self._server.servers:
             listening.close()
         self._abort()
-        self._server.should_exit = self._server.force_exit = True
+        self._server.force_exit = True
+        self._server.down.set()
         self._tasks[1].cancel()
         serving, executing = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._abort()
@@ -130,7 +134,7 @@ class ComfyPeer:
     def _abort(self) -> None:
         assert self._server is not None
         for connection in list(self._server.server_state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
+            connection.transport.abort()
 
     async def until(self, check: Callable[[], bool]) -> None:
         """Wait for something that comes about by a request or a socket."""
@@ -244,6 +248,11 @@ class ComfyPeer:
 
     async def _socket(self, ws: WebSocket) -> None:
         client = ws.query_params.get("clientId") or uuid.uuid4().hex
+        self.requests.append("GET /ws")
+        if self.refuses_sockets:
+            self._news.set()
+            await ws.close()
+            return
         await ws.accept()
         self.sockets[client] = ws
         self.headers.append(dict(ws.headers))
@@ -422,6 +431,10 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self.down = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.down.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
