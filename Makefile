@@ -26,6 +26,7 @@ check: .venv/dev.stamp
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/mypy
+	$(BIN)/mypy tests examples
 	$(BIN)/lint-imports
 
 .venv/made.stamp:
@@ -34,12 +35,12 @@ check: .venv/dev.stamp
 	@touch $@
 
 .venv/run.stamp: .venv/made.stamp pyproject.toml entrypoints.txt
-	@echo "Installing Chatelier into .venv: a minute or two, this once"
+	@echo "Installing Chatelier into .venv: about a minute, this once"
 	$(PIP) install -e .
 	@touch $@
 
 .venv/dev.stamp: .venv/made.stamp pyproject.toml entrypoints.txt
-	@echo "Installing Chatelier and what its tests need into .venv: two or three minutes, this once"
+	@echo "Installing Chatelier and what its tests need into .venv: about a minute, this once"
 	$(PIP) install -e '.[all,dev]'
 	@touch .venv/run.stamp $@
 

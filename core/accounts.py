@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from .chat.line import Line
 from .chat.platform import Gateway, Platform
 from .clock import Clock
-from .errors import Lost, Unavailable
+from .errors import ChatelierError, Lost
 from .generation.cards import Cards
-from .leases import ACCOUNTS, AccountLease, extend, give_back, held, take
+from .leases import ACCOUNTS, AccountLease, Lease, give_back, take
 from .log import get_logger
-from .storage import Store, Tx
+from .storage import Store
 from .supervise import Supervised
 
 log = get_logger(__name__)
@@ -33,7 +33,6 @@ class Account:
         previews: Mapping[str, bytes],
     ) -> None:
         self.platform = platform
-        self._gateway = gateway
         self._store = store
         self._owner = owner
         self._clock = clock
@@ -55,7 +54,7 @@ class Account:
         return self._lease is not None
 
     async def run(self) -> None:
-        """Hold the account whenever it is free, until cancelled; the lease is given back then."""
+        """Hold the account whenever it is free, until cancelled; `release` gives it back then."""
         while True:
             try:
                 if self._lease is not None or await self.take():
@@ -63,32 +62,28 @@ class Account:
             except* Lost:
                 log.warning("another process holds the account now", account=self.name)
                 self._lease = None
-            except* Unavailable as away:
-                log.warning("store away", account=self.name, error=str(away.exceptions[0]))
+            except* ChatelierError as away:
+                log.warning("account interrupted", account=self.name, error=str(away.exceptions[0]))
+            except* Exception:  # one account's trouble never stops another
+                log.exception("account interrupted", account=self.name)
+            await self.release()
             await self._clock.sleep(RETRY_SECONDS)
 
     async def _serve(self) -> None:
-        line = Line(self._store, self.platform, self._check, self._clock)
-        cards = Cards(self._store, line, self.name, self._previews, self._clock)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._beat(), name=f"lease {self.name}")
-            tasks.create_task(self.connection.run(), name=f"connection {self.name}")
-            tasks.create_task(line.run(), name=f"line {self.name}")
-            tasks.create_task(cards.run(), name=f"cards {self.name}")
-
-    async def _beat(self) -> None:
-        while True:
-            await self._clock.sleep(LEASE_SECONDS / 3)
-            assert self._lease is not None
-            self._lease = await extend(self._store, ACCOUNTS, self._lease, LEASE_SECONDS)
-
-    async def _check(self, tx: Tx) -> object:
-        if self._lease is None:
-            raise Lost(f"the account {self.name} is not held")
-        return await held(tx, ACCOUNTS, self.name, self._owner, self._lease.fence)
+        assert self._lease is not None  # noqa: S101 - `run` took it
+        async with Lease(self._store, ACCOUNTS, self._lease, clock=self._clock, seconds=LEASE_SECONDS) as lease:
+            line = Line(self._store, self.platform, lease.held, self._clock)
+            cards = Cards(self._store, line, self.name, self._previews, self._clock)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.connection.run(), name=f"connection {self.name}")
+                tasks.create_task(line.run(), name=f"line {self.name}")
+                tasks.create_task(cards.run(), name=f"cards {self.name}")
 
     async def release(self) -> None:
-        """Let another process have it at once."""
+        """Let another process have it at once. Where the store is away, it has it when the lease lapses."""
         lease, self._lease = self._lease, None
         if lease is not None:
-            await give_back(self._store, ACCOUNTS, lease)
+            try:
+                await give_back(self._store, ACCOUNTS, lease)
+            except ChatelierError as away:
+                log.warning("lease not given back", account=self.name, error=str(away))

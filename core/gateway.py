@@ -242,27 +242,24 @@ class Runtime:
     async def serve(self, stop: asyncio.Event, ready: Callable[[], Awaitable[None]] | None = None) -> None:
         """Run until `stop` is set, then: no new events, drain, last writes, leases given back."""
         async with self.watchdog, asyncio.TaskGroup() as tasks:
-            work = [
-                tasks.create_task(run(), name=name)
-                for name, run in {
-                    **{f"backend {name}": life.run for name, life in self.backend_lives.items()},
-                    "dispatcher": self.dispatcher.run,
-                    "sweep": self.handling.sweep,
-                    "workflows": self.catalogue.watch,
-                    "housekeeping": self.housekeeping.run,
-                    "commands": self._publish,
-                }.items()
-            ]
-            lines = [
-                tasks.create_task(account.run(), name=f"account {name}") for name, account in self.accounts.items()
-            ]
+            lives = {
+                "dispatcher": self.dispatcher.run,
+                "sweep": self.handling.sweep,
+                "workflows": self.catalogue.watch,
+                "housekeeping": self.housekeeping.run,
+                "commands": self._publish,
+                **{f"account {name}": account.run for name, account in self.accounts.items()},
+                **{f"backend {name}": life.run for name, life in self.backend_lives.items()},
+            }
+            running = [tasks.create_task(run(), name=name) for name, run in lives.items()]
             if ready is not None:
                 await ready()
             await stop.wait()
             await self._wind_down()
-            for task in [*lines, *work]:
+            # In this order: a job gives its lease back before its backend goes, so that it is not taken for lost.
+            for task in running:
                 task.cancel()
-            await asyncio.wait([*lines, *work])
+                await asyncio.wait({task})
         for account in self.accounts.values():
             await account.release()
 

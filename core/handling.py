@@ -1,13 +1,14 @@
 """Events become answers: each is handled once, in a task of its own, in order within a person's conversation."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .chat import words as chat_words
 from .chat.buttons import OnJob, read, store_action
-from .chat.inbox import TRIES, Arrival, conversation, finish
+from .chat.inbox import ARRIVALS, LEASE_SECONDS, TRIES, Arrival, conversation, finish
 from .chat.messages import Ask, Defer, Event, FirstAnswer, Pressed, Reply
 from .chat.outbox import Address, post
 from .commands import words as command_words
@@ -15,10 +16,11 @@ from .commands.call import Call, Work
 from .commands.command import Command
 from .commands.forms import form_for, missing, question
 from .commands.router import Meant, Nothing, OnResult, Router
-from .errors import BadInput, ChatelierError, Exists, Lost, Refused, Unavailable
+from .errors import BadInput, ChatelierError, Exists, Gone, Lost, OperatorMust, Refused, Unavailable
 from .generation.jobs import JOBS
 from .generation.verbs import press, tweak_form
 from .keys import token
+from .leases import Lease
 from .log import context, get_logger
 from .people.people import PEOPLE, Person, person_of
 from .sessions.session import Session, ask, session_of
@@ -31,6 +33,9 @@ log = get_logger(__name__)
 
 SWEEP_SECONDS = 5.0
 
+Tasks: TypeAlias = dict[asyncio.Task[None], Arrival | None]
+"""Tasks in their order, each with the event that it handles."""
+
 
 class Handling:
     """Handlers of the events that this process took."""
@@ -38,14 +43,14 @@ class Handling:
     def __init__(self, runtime: "Runtime") -> None:
         self.runtime = runtime
         self.router = Router(runtime)
-        self._tasks: dict[asyncio.Task[None], Arrival] = {}
-        self._lines: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._tasks: Tasks = {}
+        self._lines: dict[tuple[str, str], Tasks] = {}
 
     # --- taking in
 
     async def receive(self, event: Event) -> FirstAnswer:
         """Durable when it returns. Raises Unavailable when it cannot be, or when too many wait already."""
-        if not self.runtime.accepting or len(self._tasks) >= self.runtime.settings.limits.busy_events:
+        if not self._has_room:
             raise Unavailable(chat_words.BUSY)
         try:
             asking = await self._ask_first(event)
@@ -76,10 +81,9 @@ class Handling:
         if meant is None or not self._lacks_words(meant, event):
             return None
         key = token()
-        known = {name: value for name, value in meant.values.items() if value is not None}
 
         async def work(tx: Tx) -> None:
-            await store_action(tx, meant.command.name, known, person=event.sender, once=True, key=key)
+            await store_action(tx, meant.command.name, meant.values, person=event.sender, once=True, key=key)
 
         await self.runtime.inbox.accept(event, work)
         return Ask(form=form_for(meant.command, meant.values, f"a.{key}"))
@@ -103,30 +107,62 @@ class Handling:
     def start(self, arrival: Arrival) -> None:
         """Handle it in a task: after, beside or in place of what the person's conversation is at, as the command says."""
         line = (arrival.event.sender, conversation(arrival.event.chat))
-        before = self._lines.get(line)
         meant = self._meant(arrival.event)
         overlap = meant.command.overlap if meant else "queue"
-        if before is not None and overlap == "replace":
-            before.cancel()
-        wait_for = before if overlap != "concurrent" else None
-        task = asyncio.create_task(self._handle_after(wait_for, arrival), name=f"event {arrival.key}")
+        if overlap == "concurrent":
+            self._spawn(self._in_turn((), arrival), arrival)
+            return
+        before = dict(self._lines.get(line, {}))
+        if overlap == "replace":
+            for task, earlier in before.items():
+                if earlier is not None:
+                    task.cancel()
+            before = {self._spawn(self._drop(before), None, line): None}
+        self._spawn(self._in_turn(before, arrival), arrival, line)
+
+    def _spawn(
+        self, work: Coroutine[None, None, None], arrival: Arrival | None, line: tuple[str, str] | None = None
+    ) -> asyncio.Task[None]:
+        """A task that counts as busy until it is done. line: whose next events wait for it."""
+        task = asyncio.create_task(work, name=f"event {arrival.key}" if arrival else "replaced events")
         self._tasks[task] = arrival
-        self._lines[line] = task
+        if line is not None:
+            self._lines.setdefault(line, {})[task] = arrival
         task.add_done_callback(lambda done: self._done(done, line))
+        return task
 
-    def _done(self, task: asyncio.Task[None], line: tuple[str, str]) -> None:
-        self._tasks.pop(task, None)
-        if self._lines.get(line) is task:
-            del self._lines[line]
+    def _done(self, task: asyncio.Task[None], line: tuple[str, str] | None) -> None:
+        del self._tasks[task]
+        if line is not None:
+            del self._lines[line][task]
+            if not self._lines[line]:
+                del self._lines[line]
 
-    async def _handle_after(self, before: asyncio.Task[None] | None, arrival: Arrival) -> None:
-        if before is not None:
-            await asyncio.wait({before})
+    async def _drop(self, replaced: Tasks) -> None:
+        """Wait until these handlers stopped; what they did not answer is not answered any more."""
+        if replaced:
+            await asyncio.wait(replaced)
+        for earlier in filter(None, replaced.values()):
+            try:
+                await self.runtime.store.atomically(partial(self._finish_replaced, earlier))
+            except Lost:
+                continue  # it was answered in time
+            except ChatelierError as away:
+                log.warning("replaced event will be handled after all", arrival=earlier.key, error=str(away))
+
+    async def _finish_replaced(self, earlier: Arrival, tx: Tx) -> None:
+        await finish(tx, earlier, self.runtime.owner, words=chat_words.REPLACED)
+
+    async def _in_turn(self, before: Collection[asyncio.Task[None]], arrival: Arrival) -> None:
+        runtime = self.runtime
         with context(event=arrival.key):
             try:
-                await self._handle(arrival)
-            except Lost:
-                log.info("event taken over")
+                async with Lease(runtime.store, ARRIVALS, arrival, clock=runtime.clock, seconds=LEASE_SECONDS):
+                    if before:
+                        await asyncio.wait(before)
+                    await self._handle(arrival)
+            except Lost as lost:
+                log.info("event taken over", reason=str(lost))
             except Unavailable as away:
                 log.warning("event waits for the store", error=str(away))
             except Exception as error:  # noqa: BLE001 - a command's handler may raise anything; three tries, then it is set aside
@@ -175,11 +211,12 @@ class Handling:
                     await press(call, button, values)
                 case Meant():
                     await self._call(call, meaning)
-        except BadInput as bad:
-            await call.refuse(str(bad))
+        except (BadInput, Refused, Gone) as no:
+            await call.refuse(str(no))
 
     async def _call(self, call: Call, meant: Meant) -> None:
         command = meant.command
+        call = replace(call, command=command, action=meant.action)
         if command.operators and not call.operator:
             raise BadInput(command_words.OPERATORS_ONLY)
         if refusal := await self.runtime.refusal(call.event, command.name):
@@ -189,7 +226,7 @@ class Handling:
             await call.ask(_ask(call, command, lacking[0].name, meant.values), question(lacking[0]))
             return
         values = await self.runtime.read_files(command, meant.values)
-        await command.handler(replace(call, command=command, values=values))
+        await command.handler(replace(call, values=values))
 
     async def _who(self, event: Event) -> tuple[Person, Session]:
         async def work(tx: Tx) -> tuple[Person, Session]:
@@ -207,16 +244,18 @@ class Handling:
         """Take up events whose handler died or asked for another try, until cancelled."""
         while True:
             try:
-                while self.runtime.accepting and (
-                    arrival := await self.runtime.inbox.claim(self.runtime.account_names)
-                ):
+                while self._has_room and (arrival := await self.runtime.inbox.claim(self.runtime.account_names)):
                     if arrival.tries > TRIES:
                         await self.set_aside(arrival, "its handler died three times")
                     else:
                         self.start(arrival)
-            except (Unavailable, Lost) as away:
+            except (Unavailable, OperatorMust, Lost) as away:
                 log.warning("store away", error=str(away))
             await self.runtime.clock.sleep(SWEEP_SECONDS)
+
+    @property
+    def _has_room(self) -> bool:
+        return self.runtime.accepting and len(self._tasks) < self.runtime.settings.limits.busy_events
 
     async def drained(self) -> None:
         """Returns when no event is being handled."""
@@ -224,11 +263,16 @@ class Handling:
             await asyncio.wait(set(self._tasks))
 
     async def stop(self) -> None:
-        """Cancel what is left; its events are taken up again by whoever comes next."""
-        tasks = set(self._tasks)
-        for task in tasks:
+        """Cancel what is left and give it back, so that whoever comes next takes it up at once."""
+        left = dict(self._tasks)
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
+        for arrival in filter(None, left.values()):
+            try:
+                await self.runtime.inbox.again(arrival, 0.0, counts=False)
+            except ChatelierError as away:  # answered in time, or the store is away: then its lease lapses
+                log.info("event not given back", arrival=arrival.key, reason=str(away))
 
 
 async def _never(call: Call) -> None:

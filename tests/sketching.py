@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +12,7 @@ import httpx
 import uvicorn
 import websockets
 
+from chatelier.plugins.sketch.cli import listener
 from chatelier.plugins.sketch.engine import Message, Sight
 from chatelier.plugins.sketch.faults import Faults, parse
 from chatelier.plugins.sketch.models import Models
@@ -144,7 +144,7 @@ async def served(
     root: Path, *, models: Models | None = None, faults: Sequence[str] = (), seconds: float = 0
 ) -> AsyncIterator[Served]:
     app = create_app(root, models=models, faults=parse(faults), seconds=seconds)
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listener("127.0.0.1", 0)
     config = uvicorn.Config(
         app, log_level="critical", ws="websockets-sansio", lifespan="on", timeout_graceful_shutdown=1
     )

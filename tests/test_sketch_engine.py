@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sketching import Bench, bench, node, text_to_image, tiny, transcript, workflow
 
 from chatelier.plugins.sketch.engine import Sight, order
 from chatelier.plugins.sketch.folders import Folders
 from chatelier.plugins.sketch.models import Models
 from chatelier.plugins.sketch.validation import Rejected, validate
+from sketching import Bench, bench, node, text_to_image, tiny, transcript, workflow
 
 REFUSALS = [
     line

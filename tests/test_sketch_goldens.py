@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
-from sketching import GOLDEN, WORKFLOWS, Bench, bench, workflow
 
 from chatelier.plugins.sketch.models import Models
 from chatelier.plugins.sketch.validation import Rejected
+from sketching import GOLDEN, WORKFLOWS, Bench, bench, workflow
 
 INDEX: dict[str, dict[str, Any]] = json.loads((GOLDEN / "index.json").read_text())
 RUNNING = sorted(

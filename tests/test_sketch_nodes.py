@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sketching import Bench, bench, node, text_to_image, transcript
 
 from chatelier.plugins.sketch import nodes_effects, nodes_image, nodes_mask, nodes_text
 from chatelier.plugins.sketch.folders import Folders
@@ -17,6 +16,7 @@ from chatelier.plugins.sketch.models import Models
 from chatelier.plugins.sketch.noise import normals
 from chatelier.plugins.sketch.pixels import Picture, to_bytes
 from chatelier.plugins.sketch.registry import all_nodes, object_info
+from sketching import Bench, bench, node, text_to_image, transcript
 
 SEEDS = st.integers(0, 2**64 - 1)
 SIDES = st.integers(1, 9)
@@ -329,7 +329,7 @@ def test_saving_counts_on_and_fills_the_prefix(desk: Bench) -> None:
     assert history["outputs"]["3"]["animated"] == [True]
     assert all(re.fullmatch(r"ComfyUI_temp_[a-z]{5}_0000[12]_\.png", name) for name in names[3:])
     with Image.open(desk.files(history)[0]) as saved:
-        assert '"EmptyImage"' in saved.text["prompt"]  # type: ignore[attr-defined] - of PNG files
+        assert '"EmptyImage"' in saved.info["prompt"]
     graph["1"]["inputs"]["color"] = 7
     assert desk.run(graph)["outputs"]["3"]["images"][0]["filename"] == "move_00002_.png"
 
@@ -372,6 +372,57 @@ def test_other_model_nodes_carry_the_picture_on(desk: Bench) -> None:
     history = desk.run(graph)
     sizes = [opened(path).size for path in desk.files(history)]
     assert sizes == [(64, 64)] * 2 + [(192, 192)] * 2
+
+
+def test_a_picture_becomes_a_latent_and_one_again(desk: Bench) -> None:
+    """Sides that are no multiple of 8 lose their rims; an empty latent is grey."""
+    graph = {
+        "1": node("EmptyImage", width=70, height=43, batch_size=1, color=0xFF0000),
+        "2": node("VAELoader", vae_name="pixel_space"),
+        "3": node("SolidMask", value=1.0, width=70, height=43),
+        "4": node("VAEEncode", pixels=["1", 0], vae=["2", 0]),
+        "5": node("RepeatLatentBatch", samples=["4", 0], amount=2),
+        "6": node("LatentUpscale", samples=["5", 0], upscale_method="bilinear", width=128, height=0, crop="disabled"),
+        "7": node("VAEDecode", samples=["6", 0], vae=["2", 0]),
+        "8": node("PreviewImage", images=["7", 0]),
+        "9": node("VAEEncodeForInpaint", pixels=["1", 0], vae=["2", 0], mask=["3", 0], grow_mask_by=6),
+        "10": node("VAEDecode", samples=["9", 0], vae=["2", 0]),
+        "11": node("PreviewImage", images=["10", 0]),
+        "12": node("EmptySD3LatentImage", width=32, height=16, batch_size=1),
+        "13": node("VAEDecode", samples=["12", 0], vae=["2", 0]),
+        "14": node("PreviewImage", images=["13", 0]),
+    }
+    pictures = [opened(path) for path in desk.files(desk.run(graph))]
+    assert [picture.size for picture in pictures] == [(128, 80), (128, 80), (64, 40), (32, 16)]
+    assert [picture.getpixel((3, 3)) for picture in pictures] == [(255, 0, 0)] * 3 + [(127, 127, 127)]
+
+
+def test_a_picture_too_small_for_a_latent_fails_in_words(desk: Bench) -> None:
+    graph = {
+        "1": node("EmptyImage", width=7, height=43, batch_size=1, color=0),
+        "2": node("VAELoader", vae_name="pixel_space"),
+        "3": node("VAEEncode", pixels=["1", 0], vae=["2", 0]),
+        "4": node("VAEDecode", samples=["3", 0], vae=["2", 0]),
+        "5": node("PreviewImage", images=["4", 0]),
+    }
+    assert "smaller than 8 x 8" in desk.run(graph)["status"]["messages"][-1][1]["exception_message"]
+
+
+def test_the_nodes_of_a_flux_graph(desk: Bench) -> None:
+    graph = text_to_image() | {
+        "20": node("UNETLoader", unet_name="any.safetensors", weight_dtype="default"),
+        "21": node("CLIPLoader", clip_name="any.safetensors", type="sd3"),
+        "22": node("CLIPSetLastLayer", clip=["21", 0], stop_at_clip_layer=-2),
+        "23": node("LoraLoaderModelOnly", model=["20", 0], lora_name="night.safetensors", strength_model=0.8),
+    }
+    graph["6"]["inputs"]["clip"] = ["22", 0]
+    graph["7"] = node("ConditioningZeroOut", conditioning=["6", 0])
+    graph["24"] = node("FluxGuidance", conditioning=["6", 0], guidance=3.5)
+    graph["25"] = node("ConditioningConcat", conditioning_to=["24", 0], conditioning_from=["7", 0])
+    graph["3"]["inputs"] |= {"model": ["23", 0], "positive": ["25", 0]}
+    history = desk.run(graph)
+    assert history["status"]["completed"], history["status"]["messages"][-1]
+    assert desk.files(history)[0].is_file()
 
 
 def test_model_names_may_have_their_folder() -> None:

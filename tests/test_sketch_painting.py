@@ -86,8 +86,9 @@ def test_a_picture_takes_about_a_second() -> None:
 def sampled(latent: Latent, denoise: float, run: Run, *, steps: int = 2) -> Picture:
     words = Conditioning("a boat on the sea")
     made = ksampler(run, Loaded("sketch"), 5, steps, 8.0, "euler", "normal", words, Conditioning(), latent, denoise)
-    assert made.pictures is not None
-    return made.pictures
+    pictures: Picture | None = made.pictures
+    assert pictures is not None
+    return pictures
 
 
 def likeness(first: Picture, second: Picture) -> float:

@@ -34,7 +34,7 @@ def naive_line(line: list[float], new: int, method: str) -> list[float]:
             continue
         centre = (i + 0.5) * size / new - 0.5
         if method == "nearest-exact":
-            made.append(line[min(int(math.floor((i + 0.5) * size / new)), size - 1)])
+            made.append(line[min(math.floor((i + 0.5) * size / new), size - 1)])
         elif method == "bilinear":
             centre = max(centre, 0)
             low = int(centre)

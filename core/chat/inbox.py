@@ -103,12 +103,13 @@ class Inbox:
 
         return await self.store.atomically(work)
 
-    async def again(self, arrival: Arrival, seconds: float) -> None:
-        """Let it be claimed once more, `seconds` from now."""
+    async def again(self, arrival: Arrival, seconds: float, *, counts: bool = True) -> None:
+        """Let it be claimed once more, `seconds` from now. counts: this was a try. Raises Lost when it is not ours any more."""
 
         async def work(tx: Tx) -> None:
             current = await held(tx, ARRIVALS, arrival.key, self.owner, arrival.fence)
-            await tx.replace(ARRIVALS, replace(current, owner="", due=tx.now + timedelta(seconds=seconds)))
+            due, tries = tx.now + timedelta(seconds=seconds), current.tries if counts else current.tries - 1
+            await tx.replace(ARRIVALS, replace(current, owner="", due=due, tries=tries))
 
         await self.store.atomically(work)
 

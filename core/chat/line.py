@@ -6,12 +6,13 @@ Only the holder of the account's lease runs it; the lease's fence is checked in 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Literal, cast
+from typing import Literal, ParamSpec, TypeVar, cast
 
 from ..clock import Clock
-from ..errors import Exists, Gone, Lost, OperatorMust, Refused, Retry, Unavailable
+from ..errors import Exists, Gone, OperatorMust, Refused, Retry, Unavailable, Uncertain
 from ..log import get_logger
 from ..storage import Store, Tx
 from . import words
@@ -24,9 +25,18 @@ from .platform import Deletes, Edits, Finds, Platform, Signals
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
+P = ParamSpec("P")
+
 TRIES = 8
-"""Sends of one message that fail without a reason that is final."""
+"""Sends of one message that fail though the network is there."""
+EDIT_TRIES = 3
+"""Edits that fail so; then the final state follows the card instead."""
+LONGEST_PAUSE_SECONDS = 60.0
+AWAY_SECONDS = 1.0
+LOOK_SECONDS = 5.0
 IDLE_SECONDS = 30.0
+PAGE = 200
 CLOSED_CARDS = 1_000
 
 
@@ -37,6 +47,7 @@ class Lane:
     messages: deque[str] = field(default_factory=deque)
     edits: dict[str, tuple[Receipt, Outgoing]] = field(default_factory=dict)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+    send_after: float = 0.0
     edit_after: float = 0.0
 
 
@@ -60,23 +71,27 @@ class Line:
         changes = self._store.changes(MESSAGES)
         async with asyncio.TaskGroup() as self._tasks:
             while True:
-                for state in ("sending", "pending"):
-                    await self._load(state)
-                await changes.wait(5.0)
+                try:
+                    for state in ("sending", "pending"):
+                        await self._load(state)
+                except (Unavailable, OperatorMust) as away:
+                    log.warning("store away", account=self._platform.name, error=str(away))
+                    await self._clock.sleep(AWAY_SECONDS)
+                await changes.wait(LOOK_SECONDS)
 
     async def _load(self, state: str) -> None:
+        where = {"account": self._platform.name, "state": state}
         place = ""
         while True:
-            where = {"account": self._platform.name, "state": state}
-            rows = await self._store.find(MESSAGES, where, order="place", since=place, limit=200)
+            rows = await self._store.find(MESSAGES, where, order="place", since=place, limit=PAGE)
             for row in rows:
                 if row.key not in self._queued:
                     self._queued.add(row.key)
                     lane = self._lane(row.conversation)
                     lane.messages.append(row.key)
                     lane.woken.set()
-            if len(rows) < 200:
-                return
+            if len(rows) < PAGE or rows[-1].place == place:
+                return  # a page of one and the same moment: the rest is found when these are sent
             place = rows[-1].place
 
     def _lane(self, conversation: str) -> Lane:
@@ -107,111 +122,109 @@ class Line:
         try:
             while True:
                 lane.woken.clear()
-                if lane.messages:
-                    await self._deliver_first(lane)
-                elif lane.edits:
-                    await self._edit_one(lane)
-                elif not await self._woken(lane):
-                    return
+                try:
+                    if lane.messages:
+                        await self._deliver_first(lane)
+                    elif lane.edits:
+                        await self._edit_one(lane)
+                    else:
+                        await self._pause(lane, IDLE_SECONDS)
+                        if not (lane.messages or lane.edits):
+                            return
+                except (Unavailable, OperatorMust) as away:
+                    log.warning("store away", account=self._platform.name, error=str(away))
+                    await self._clock.sleep(AWAY_SECONDS)
         finally:
             del self._lanes[conversation]
 
-    async def _woken(self, lane: Lane) -> bool:
-        try:
-            await asyncio.wait_for(lane.woken.wait(), IDLE_SECONDS)
-        except TimeoutError:
-            return False
-        return True
-
     async def _deliver_first(self, lane: Lane) -> None:
+        """Raises Unavailable or OperatorMust of the store; then, and after a pause that a network asks for, it is done again."""
         key = lane.messages[0]
+        wait = lane.send_after - self._clock.monotonic()
+        if wait > 0:
+            await self._clock.sleep(wait)
         try:
-            row = await self._begin(key)
-            if row is not None:
-                if row.replaces:
-                    self._close_card(row.replaces, lane)
-                await self._deliver(row)
+            await self._deliver(key, lane)
         except Retry as later:
-            await self._postpone(key, later.after, "pending")
-            await self._clock.sleep(later.after)
+            lane.send_after = self._clock.monotonic() + later.after
+            await self._write(key, state="pending", due=self._clock.now() + timedelta(seconds=later.after))
             return
+        except Trouble as trouble:
+            log.warning("send failed", account=self._platform.name, message=key, error=str(trouble))
+            if (pause := await self._unsure(key, trouble)) is not None:
+                lane.send_after = self._clock.monotonic() + pause
+                return
         except (Refused, Gone) as no:
             await self._fail(key, str(no))
-        except (Lost, asyncio.CancelledError):
-            raise
-        except Unavailable:
-            await self._clock.sleep(1.0)
-            return
-        except Exception as error:  # noqa: BLE001 - a platform's send may raise anything; whether it was sent is unknown
-            log.warning("send failed", account=self._platform.name, message=key, error=str(error))
-            pause = await self._unsure(key, error)
-            await self._clock.sleep(pause)
-            if pause:
-                return
         lane.messages.popleft()
         self._queued.discard(key)
 
-    async def _begin(self, key: str) -> Message | None:
+    async def _deliver(self, key: str, lane: Lane) -> None:
         """Mark it *sending* before anything is sent. What was *sending* already is looked up first."""
         row = await self._store.get(MESSAGES, key)
         if row is None or row.state in ("sent", "failed"):
-            return None
+            return
         wait = (row.due - self._clock.now()).total_seconds()
         if wait > 0:
             await self._clock.sleep(wait)
-        if row.state == "sending":
-            return await self._look_up(row)
-        return await self._write(key, state="sending", tries=row.tries + 1)
+        is_unsure = row.state == "sending"
+        if not is_unsure:
+            row = await self._write(key, state="sending")
+        if row.replaces:
+            self._close_card(row.replaces, lane)
+            if await self._take_place(row):
+                return
+        if is_unsure:
+            row = await self._look_up(row)
+        await self._send_rest(row)
 
-    async def _look_up(self, row: Message) -> Message | None:
+    async def _look_up(self, row: Message) -> Message:
+        """The row without the part that nobody knew about, if that arrived; otherwise the part is to be sent."""
         parts = self._fit(row)
         platform = self._platform
-        if row.replaces or row.part >= len(parts):
-            return row  # an edit that is made twice changes nothing
+        if row.part >= len(parts):
+            return row
         if isinstance(platform, Finds):
-            found = await platform.find(parts[row.part])
+            found = await asked(platform.find, parts[row.part])
             if isinstance(found, Receipt):
                 return await self._sent_part(row, found, len(parts))
             if found == "absent":
                 return row
-        if row.again:
+        if row.repeated == row.part:
             raise Refused(words.MAYBE_SENT)
         log.warning("sent once more: nobody knows whether it arrived", account=row.account, message=row.key)
-        return await self._write(row.key, again=True)
+        return await self._write(row.key, again=True, repeated=row.part)
 
     def _fit(self, row: Message) -> tuple[Outgoing, ...]:
+        """Raises Refused for what can never be sent."""
         reply = replace(row.reply, text=words.sent_again(row.reply.text)) if row.again else row.reply
-        return fit(
-            reply,
-            row.key,
-            row.chat,
-            self._platform.capabilities(row.chat),
-            native=row.native,
-            reply_to=row.reply_to,
-            private_to=row.private_to,
-        )
+        can = self._platform.capabilities(row.chat)
+        try:
+            return fit(
+                reply, row.key, row.chat, can, native=row.native, reply_to=row.reply_to, private_to=row.private_to
+            )
+        except ValueError as error:
+            raise Refused(str(error)) from error
 
-    async def _deliver(self, row: Message) -> None:
+    async def _send_rest(self, row: Message) -> None:
         parts = self._fit(row)
-        if row.replaces and await self._take_place(row, parts):
-            return
-        if row.state == "sent":
-            return
         for part in parts[row.part :]:
-            receipt = await self._platform.send(part)
+            receipt = await asked(self._platform.send, part)
             row = await self._sent_part(row, receipt, len(parts))
         if row.state != "sent":  # nothing to show, or fewer parts than before a restart
             await self._write(row.key, state="sent")
         if row.replaces:
             await self._tidy_card(row.replaces)
 
-    async def _take_place(self, row: Message, parts: tuple[Outgoing, ...]) -> bool:
+    async def _take_place(self, row: Message) -> bool:
         """Turn the card into its final state, where the network can do that in one edit."""
+        parts = self._fit(row)
         card = await self._store.get(MESSAGES, row.replaces)
         can = self._platform.capabilities(row.chat)
         platform = self._platform
         if (
             not isinstance(platform, Edits)
+            or row.tries >= EDIT_TRIES
             or card is None
             or len(parts) != 1
             or len(card.receipts) != 1
@@ -220,7 +233,7 @@ class Line:
         ):
             return False
         try:
-            receipt = await platform.edit(card.receipts[0], parts[0])
+            receipt = await asked(platform.edit, card.receipts[0], parts[0])
         except (Refused, Gone):
             return False
         # The card's row gives the native message's id to the row that it now shows.
@@ -230,44 +243,46 @@ class Line:
     async def _tidy_card(self, card_key: str) -> None:
         """The result stands below: the card goes, or says so. Cosmetic, so a failure is only logged."""
         card = await self._store.get(MESSAGES, card_key)
-        if card is None or not card.receipts:
-            return
-        platform, receipt = self._platform, card.receipts[0]
-        try:
-            if isinstance(platform, Deletes) and receipt.deletable:
-                await platform.delete(receipt)
-            elif isinstance(platform, Edits) and receipt.editable:
-                parts = self._fit(replace(card, reply=Reply(text=words.DONE_BELOW)))
-                await platform.edit(receipt, parts[0])
-        except Exception as error:  # noqa: BLE001 - a platform's code may raise anything; the result is delivered already
-            log.info("card left behind", account=card.account, message=card_key, error=str(error))
+        platform = self._platform
+        for receipt in card.receipts if card else ():
+            try:
+                if isinstance(platform, Deletes) and receipt.deletable:
+                    await platform.delete(receipt)
+                elif card and isinstance(platform, Edits) and receipt.editable:
+                    (below,) = self._fit(replace(card, reply=Reply(text=words.DONE_BELOW)))
+                    await platform.edit(receipt, below)
+            except Exception as error:  # noqa: BLE001 - a platform's code may raise anything; the result is delivered already
+                log.info("card left behind", account=self._platform.name, message=card_key, error=str(error))
 
     async def _sent_part(self, row: Message, receipt: Receipt, parts: int, taken_from: str = "") -> Message:
+        """Keep the receipt of what is visible now, however long the store is away."""
+
         async def work(tx: Tx) -> Message:
             await self._check(tx)
             if taken_from and (card := await tx.get(MESSAGES, taken_from)):
                 await tx.replace(MESSAGES, replace(card, shown=()))
-            current = await tx.get(MESSAGES, row.key)
-            if current is None:
-                raise Gone(f"message {row.key} was deleted")
-            done = current.part + 1 >= parts
-            if done:
+            current = await _present(tx, row.key)
+            is_last = current.part + 1 >= parts
+            if is_last:
                 await self._number(tx, current)
-            return await tx.replace(
-                MESSAGES,
-                replace(
-                    current,
-                    part=current.part + 1,
-                    receipts=(*current.receipts, receipt),
-                    shown=(*current.shown, *(f"{current.conversation}|{id_}" for id_ in receipt.ids)),
-                    state="sent" if done else "sending",
-                ),
+            sent = replace(
+                current,
+                part=current.part + 1,
+                receipts=(*current.receipts, receipt),
+                state="sent" if is_last else "sending",
             )
+            shown = (*current.shown, *(f"{current.conversation}|{id_}" for id_ in receipt.ids))
+            try:
+                return await tx.replace(MESSAGES, replace(sent, shown=shown))
+            except Exists:  # another row shows this native message already
+                return await tx.replace(MESSAGES, sent)
 
-        try:
-            return await self._store.atomically(work)
-        except Exists:  # another row shows this native message already: the id is the network's, the receipt is kept
-            return await self._write(row.key, state="sent", part=row.part + 1, receipts=(*row.receipts, receipt))
+        while True:
+            try:
+                return await self._store.atomically(work)
+            except (Unavailable, OperatorMust) as away:
+                log.warning("receipt waits for the store", account=row.account, message=row.key, error=str(away))
+                await self._clock.sleep(AWAY_SECONDS)
 
     async def _number(self, tx: Tx, row: Message) -> None:
         """Where buttons are numbers, remember what each of them stands for."""
@@ -284,6 +299,9 @@ class Line:
         wait = lane.edit_after - self._clock.monotonic()
         if wait > 0:
             await self._pause(lane, wait)
+            return
+        await self._store.atomically(self._check)
+        if not lane.edits:
             return
         card, (receipt, message) = next(iter(lane.edits.items()))
         del lane.edits[card]
@@ -306,29 +324,28 @@ class Line:
             for wait in waits:
                 wait.cancel()
 
-    async def _postpone(self, key: str, seconds: float, state: Literal["pending", "sending"]) -> None:
-        await self._write(key, state=state, due=self._clock.now() + timedelta(seconds=seconds))
-
     async def _fail(self, key: str, why: str) -> None:
         log.warning("message failed", account=self._platform.name, message=key, error=why)
-        await self._write(key, state="failed", words=why)
+        with suppress(Gone):
+            await self._write(key, state="failed", words=why)
 
-    async def _unsure(self, key: str, error: Exception) -> float:
-        """Seconds to wait before the next try; 0 when there is none."""
+    async def _unsure(self, key: str, trouble: "Trouble") -> float | None:
+        """Seconds to wait before the next try; None when there is none."""
         row = await self._store.get(MESSAGES, key)
-        if isinstance(error, OperatorMust) or row is None or row.tries >= TRIES:
-            await self._fail(key, str(error))
-            return 0.0
-        pause = min(60.0, 2.0 ** (row.tries - 1))
+        if row is None:
+            return None
+        if row.tries + 1 >= TRIES and not trouble.is_passing:
+            await self._fail(key, str(trouble))
+            return None
         await self._write(key, tries=row.tries + 1)
-        return pause
+        return min(LONGEST_PAUSE_SECONDS, 2.0**row.tries)
 
     async def _write(self, key: str, **changes: object) -> Message:
+        """Raises Gone when the row was deleted."""
+
         async def work(tx: Tx) -> Message:
             await self._check(tx)
-            row = await tx.get(MESSAGES, key)
-            if row is None:
-                raise Gone(f"message {key} was deleted")
+            row = await _present(tx, key)
             return await tx.replace(MESSAGES, replace(row, **changes))  # type: ignore[arg-type] # fields by name
 
         return await self._store.atomically(work)
@@ -342,3 +359,34 @@ class Line:
                 await self._platform.signal(chat, what, message_id)
             except Exception as error:  # noqa: BLE001 - a platform's code may raise anything; a sign is a courtesy
                 log.debug("no sign", account=self._platform.name, error=str(error))
+
+
+class Trouble(Exception):
+    """A platform's call failed, and nobody knows what became of it. is_passing: the network, not the code, is to blame."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error) or type(error).__name__)
+        self.is_passing = isinstance(error, Uncertain | Unavailable | OSError)
+
+
+async def asked(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """A platform's answer. Raises Retry, Refused, Gone, or Trouble for anything else, so that it is not taken for the store's."""
+    try:
+        return await call(*args, **kwargs)
+    except (Retry, Refused, Gone):
+        raise
+    except OperatorMust as must:
+        raise Refused(str(must)) from must
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        raise Trouble(error) from error  # something that the platform itself awaited was cancelled
+    except Exception as error:  # a platform's code may raise anything; whether it was sent is unknown
+        raise Trouble(error) from error
+
+
+async def _present(tx: Tx, key: str) -> Message:
+    row = await tx.get(MESSAGES, key)
+    if row is None:
+        raise Gone(f"message {key} was deleted")
+    return row

@@ -19,7 +19,8 @@ class Message(Record):
 
     place: sorts the messages of an account as they were committed. part: the first native message without a receipt.
     shown: "conversation|id" of each native message, so that an answer to it finds it. replaces: the card whose place it takes.
-    again: it may have been sent before; that is said with it. due: not before this moment.
+    again: a part may have been sent before; that is said with it. repeated: which part. due: not before this moment.
+    tries: sends that failed though the network was there.
     """
 
     account: str
@@ -33,6 +34,7 @@ class Message(Record):
     shown: tuple[str, ...] = ()
     tries: int = 0
     again: bool = False
+    repeated: int | None = None
     due: Time
     reply_to: str = ""
     private_to: str = ""

@@ -9,8 +9,7 @@ BUTTON_GONE = "That button is too old: what it belonged to is no longer kept."
 BUTTON_OTHERS = "Only the person who asked for it, or an operator, may do that."
 NOT_YOURS = "That menu belongs to somebody else."
 QUESTION_LAPSED = "That question was open for a minute and has lapsed. Please start again."
-QUIT = "All right, forgotten."
-NOTHING_TO_QUIT = "There is no open question here."
+REPLACED = "a newer message took its place"
 
 
 def sent_again(text: str) -> str:

@@ -1,12 +1,18 @@
 """`chatelier backends`: what can run workflows now."""
 
-import typer
-from rich.console import Console
-from rich.table import Table
+import asyncio
+from collections.abc import Sequence
 
-from ..errors import Unavailable
+import typer
+
+from ..errors import ChatelierError
 from ..generation.backend import Backend
 from .context import EXIT_FAILED, Config, load_config, run
+from .tables import write_table
+
+ANSWER_SECONDS = 10.0
+Row = tuple[str, str, str, str, str, str]
+HEAD = ("backend", "state", "waiting", "running", "nodes", "detail")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -15,24 +21,27 @@ def add_to(app: typer.Typer) -> None:
         """List the backends and ask each how it is. Ends with 1 when none answers."""
         settings, plugins = load_config(config)
         backends = [backend for _, backend in plugins.collect("register_backends", settings=settings)]
-        rows = run(_ask_all(backends))
-        table = Table("backend", "state", "waiting", "running", "nodes", "detail", box=None)
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
+        rows = run(ask_all(backends))
+        write_table(HEAD, rows)
         if not any(row[1] == "up" for row in rows):
             raise typer.Exit(EXIT_FAILED)
 
 
-async def _ask_all(backends: list[Backend]) -> list[tuple[str, str, str, str, str, str]]:
-    return [await ask(backend) for backend in backends]
+async def ask_all(backends: Sequence[Backend]) -> list[Row]:
+    """All at once, so that one that is down keeps nobody waiting."""
+    return await asyncio.gather(*map(ask, backends))
 
 
-async def ask(backend: Backend) -> tuple[str, str, str, str, str, str]:
+async def ask(backend: Backend) -> Row:
     """Name, state, jobs waiting and running there, node classes, detail."""
     try:
-        found = await backend.describe()
-    except Unavailable as away:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            found = await backend.describe()
+    except TimeoutError:
+        return backend.name, "down", "", "", "", f"no answer within {ANSWER_SECONDS:g} s"
+    except ChatelierError as away:
         return backend.name, "down", "", "", "", str(away)
+    except Exception as error:  # noqa: BLE001 - a plugin's code; its bug must not hide how the others are
+        return backend.name, "broken", "", "", "", f"{type(error).__name__}: {error}"
     counts = (str(found.waiting), str(found.running), str(len(found.classes)))
     return backend.name, "up", *counts, found.detail

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,29 +10,32 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from .. import log
 from ..clock import SystemClock
-from ..errors import ChatelierError, OperatorMust
+from ..errors import ChatelierError, OperatorMust, SettingsError
 from ..gateway import Runtime, catalogue_of, open_runtime, open_store_of
 from ..plugins import Plugins
 from ..settings import Settings, load, load_plugin_settings
+from ..settings.environment import LOG_LEVEL
 from ..storage import Store
 from ..workflows.catalogue import Catalogue
 
 T = TypeVar("T")
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
 
 Config = Annotated[
     Path | None,
-    typer.Option(
-        "--config", help="Configuration file. By default ./config.yaml, else the one that ships.", exists=True
-    ),
+    typer.Option("--config", help="Configuration file. By default ./config.yaml, else the one that ships."),
 ]
 
 
 def config_path(given: Path | None) -> Path:
-    """The file that counts: the given one, ./config.yaml, or the annotated default that ships."""
+    """The file that counts: the given one, ./config.yaml, or the annotated default that ships. Raises SettingsError."""
+    if given is not None and not given.is_file():
+        raise SettingsError(f"{given}: there is no such file; name another one with --config, or leave that out")
     here = Path("config.yaml")
     return given or (here if here.exists() else Path(__file__).parents[2] / "config.yaml")
 
@@ -80,4 +84,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def fail(error: ChatelierError) -> NoReturn:
     """Say it and end: 2 for what the operator must mend in the configuration, 1 for the rest."""
     typer.echo(str(error), err=True)
-    raise typer.Exit(EXIT_CONFIG if isinstance(error, OperatorMust) else EXIT_FAILED)
+    sys.exit(EXIT_CONFIG if isinstance(error, OperatorMust) else EXIT_FAILED)
+
+
+def configure_log(level: str) -> None:
+    """Logs from this level on, unless the environment names another. Raises SettingsError."""
+    wanted = os.environ.get(LOG_LEVEL, level).upper()
+    if wanted not in LEVELS:
+        raise SettingsError(f"{LOG_LEVEL}: there is no level {wanted}; the levels are {', '.join(LEVELS)}")
+    log.configure(wanted)

@@ -12,7 +12,7 @@ from ..errors import ChatelierError
 from ..gateway import Runtime, open_runtime
 from ..plugins import Plugins
 from ..settings import Settings
-from .backends import ask
+from .backends import ask_all
 from .context import EXIT_FAILED, Config, config_path, load_config, run
 
 FREE_BYTES = 1_000_000_000
@@ -57,7 +57,7 @@ async def findings(settings: Settings, plugins: Plugins) -> AsyncIterator[Findin
         yield Finding(f"plugin {name}", reason, well=False)
     yield disk(settings)
     try:
-        async with open_runtime(settings, plugins, alone=True) as runtime:
+        async with open_runtime(settings, plugins) as runtime:
             async for finding in _inside(runtime):
                 yield finding
     except ChatelierError as error:
@@ -66,8 +66,12 @@ async def findings(settings: Settings, plugins: Plugins) -> AsyncIterator[Findin
 
 def disk(settings: Settings) -> Finding:
     """Room where the data are."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(settings.data_dir).free
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(settings.data_dir).free
+    except OSError as error:
+        words = f"{settings.data_dir} cannot be used: {error.strerror}; set data_dir to a folder of this user"
+        return Finding("disk", words, well=False)
     words = f"{free / 1e9:.1f} GB free in {settings.data_dir}"
     if free < FREE_BYTES:
         return Finding("disk", f"{words}; make room, or results cannot be stored", well=False)
@@ -86,16 +90,19 @@ async def _inside(runtime: Runtime) -> AsyncIterator[Finding]:
         yield Finding("messages failed", f"{len(failed)}, the last: {failed[-1].words}", well=False, grave=False)
     for problem in runtime.problems:
         yield Finding("plugins", problem, well=False)
-    up = 0
-    for backend in runtime.backends.values():
-        name, state, _, _, nodes, detail = await ask(backend)
-        up += state == "up"
-        yield Finding(
-            f"backend {name}", f"{state} {nodes} nodes {detail}" if nodes else detail, state == "up", grave=False
-        )
-    if not up:
-        yield Finding("backends", "none answers: start one, or set `backends.sketch` in the config", well=False)
+    async for finding in _backends(runtime):
+        yield finding
     yield Finding("workflows", ", ".join(one.name for one in runtime.catalogue.workflows) or "none")
     for bad in runtime.catalogue.problems:
         where = f"{bad.source}, node {bad.node}" if bad.node else bad.source
         yield Finding("workflow", f"{where}: {bad.reason}", well=False, grave=False)
+
+
+async def _backends(runtime: Runtime) -> AsyncIterator[Finding]:
+    """One that is down is grave only when it leaves none."""
+    rows = await ask_all(list(runtime.backends.values()))
+    for name, state, _, _, _, detail in rows:
+        yield Finding(f"backend {name}", f"{state}, {detail}" if detail else state, state == "up", grave=False)
+    if not any(row[1] == "up" for row in rows):
+        words = "none answers, so nothing can be made: start a server, or take `backends.sketch` back into the config"
+        yield Finding("backends", words, well=False)

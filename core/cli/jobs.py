@@ -1,17 +1,18 @@
 """`chatelier jobs list|show|cancel`."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.table import Table
 
+from ..errors import BadInput
 from ..generation import results, words
 from ..generation.jobs import ATTEMPTS, JOBS, Job, State, results_of
 from ..generation.orders import ask_to_cancel
 from ..storage import Store, Tx
 from .context import EXIT_FAILED, Config, open_store, run
+from .tables import write_table
 
 app = typer.Typer(help="Jobs: list, show, cancel.", no_args_is_help=True)
 Key = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
@@ -25,11 +26,16 @@ def list_jobs(
 ) -> None:
     """List jobs, the newest first."""
     jobs = run(_list(config, state, limit))
-    table = Table("job", "state", "workflow", "asked", "seconds", "backend", box=None)
-    for job in jobs:
-        took = f"{job.run_ms / 1000:.1f}" if job.run_ms else ""
-        table.add_row(job.key, job.state, job.workflow, f"{job.created:%Y-%m-%d %H:%M:%S}", took, job.backend)
-    Console().print(table)
+    if not jobs:
+        typer.echo("There are no jobs" + (f" that are {state}." if state else " yet."))
+        return
+    write_table(("job", "state", "workflow", "asked (UTC)", "seconds", "backend", ""), map(_row, jobs))
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    took = f"{job.run_ms / 1000:.1f}" if job.run_ms else ""
+    asked = f"{job.created:%Y-%m-%d %H:%M:%S}"
+    return job.key, job.state, job.workflow, asked, took, job.backend, " ".join(job.words.split())
 
 
 @app.command("show")
@@ -52,8 +58,10 @@ def cancel_job(key: Key, config: Config = None) -> None:
 
 
 async def _list(config: Config, state: str, limit: int) -> list[Job]:
+    if state and state not in get_args(State):
+        raise BadInput(f"There is no state {state}. The states are {', '.join(get_args(State))}.")
     async with open_store(config) as store:
-        where: dict[str, State | str] = {"state": state} if state else {}
+        where: dict[str, str] = {"state": state} if state else {}
         return await store.find(JOBS, where, order="created", descending=True, limit=limit)
 
 

@@ -4,16 +4,18 @@ import os
 
 import typer
 
-from .. import log
 from ..errors import ChatelierError
+from ..log import get_logger
 from ..plugins import Plugins
 from ..settings import load_plugin_settings
 from . import backends, doctor, jobs, plugins, serve, store, workflows
-from .context import config_path, fail
+from .context import config_path, configure_log, fail
+
+log = get_logger(__name__)
 
 
 def build(installed: Plugins) -> typer.Typer:
-    """The whole command line. A group of a plugin whose name is taken is left out, as `chatelier plugins` says."""
+    """The whole command line. What a plugin brings under a name that is taken is left out, with a line in the log."""
     app = typer.Typer(
         name="chatelier",
         help="A gateway between chat networks and ComfyUI.",
@@ -28,20 +30,37 @@ def build(installed: Plugins) -> typer.Typer:
     app.add_typer(jobs.app, name="jobs")
     app.add_typer(store.app, name="store")
     app.add_typer(workflows.app, name="workflows")
-    for _, (name, group) in installed.collect("register_cli"):
+    known = _names(app)
+    for plugin, (name, group) in installed.collect("register_cli"):
+        names = {name} if name else _names(group)
+        if taken := names & known:
+            log.error("commands of a plugin left out", plugin=plugin, taken=sorted(taken))
+            continue
         app.add_typer(group, name=name or None)
+        known |= names
     return app
+
+
+def _names(app: typer.Typer) -> set[str]:
+    """Of commands and groups; a command without a name of its own is called as its function."""
+    commands = {each.name or str(getattr(each.callback, "__name__", "")) for each in app.registered_commands}
+    return commands | {str(each.name) for each in app.registered_groups}
 
 
 def main() -> None:
     """The console script."""
-    log.configure(os.environ.get("CHATELIER_LOG_LEVEL", "WARNING"))
+    try:
+        configure_log("WARNING")
+        build(_installed())()
+    except ChatelierError as error:
+        fail(error)
+
+
+def _installed() -> Plugins:
+    """The plugins that may bring commands."""
     try:
         installed = Plugins(load_plugin_settings(config_path(None), os.environ), os.environ)
     except ChatelierError:
         installed = Plugins()  # the command itself says what is wrong with the configuration
     installed.load_entry_points()
-    try:
-        build(installed)()
-    except ChatelierError as error:
-        fail(error)
+    return installed

@@ -8,18 +8,17 @@ from contextlib import asynccontextmanager, contextmanager
 
 import typer
 
-from .. import log
 from ..gateway import Runtime
 from ..http.application import application
 from ..http.server import serve as serve_http
-from .context import Config, open_gateway, run
+from .context import Config, configure_log, open_gateway, run
 
 
 def add_to(app: typer.Typer) -> None:
     @app.command("run")
     def run_gateway(config: Config = None) -> None:
         """Run the gateway until SIGINT or SIGTERM; a second one ends it at once."""
-        log.configure(os.environ.get("CHATELIER_LOG_LEVEL", "INFO"))
+        configure_log("INFO")
         run(_run(config))
 
 

@@ -4,10 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..chat import words as chat_words
+from ..chat.buttons import ACTIONS
 from ..chat.inbox import Arrival, conversation, finish
 from ..chat.markup import escape
 from ..chat.messages import ChatRef, Event, Reply, Said
 from ..chat.outbox import Address, post
+from ..errors import BadInput
 from ..people.people import Person
 from ..sessions.session import Session, close
 from ..storage import Tx
@@ -24,6 +27,7 @@ class Call:
     """values: by option name, checked against the declaration; a file option holds a Blob by now.
 
     operator: the sender is one of the configured operators. runtime: the gateway's services.
+    action: the stored action that is used up by the answer, or "".
     """
 
     event: Event
@@ -34,6 +38,7 @@ class Call:
     operator: bool
     runtime: "Runtime"
     arrival: Arrival
+    action: str = ""
 
     @property
     def chat(self) -> ChatRef:
@@ -68,6 +73,8 @@ class Call:
     async def _commit(self, work: Work | None, replies: tuple[Reply, ...], words: str = "") -> None:
         async def everything(tx: Tx) -> None:
             await finish(tx, self.arrival, self.runtime.owner, words=words)
+            if self.action and not await tx.delete(ACTIONS, self.action):
+                raise BadInput(chat_words.BUTTON_GONE)
             if isinstance(self.event.body, Said) and self.conversation in self.session.questions:
                 await close(tx, self.person.key, self.conversation)
             if work is not None:

@@ -27,10 +27,14 @@ FILE_TYPES = ("image", "video", "audio", "file")
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """What an event asks for. values: by option name, typed and checked, files still unread."""
+    """What an event asks for. values: by option name, typed and checked, files still unread.
+
+    action: the key of the stored action that it uses up, or "".
+    """
 
     command: Command
     values: Mapping[str, Value]
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +99,17 @@ class Router:
             if parsed.errors:
                 raise BadInput("\n".join(parsed.errors))
             return Meant(command, await self._with_files(parsed.values, command, event, said))
-        if payload := await self._numbered(event, said.text):
-            return await self._pressed(payload, {}, event)
-        if asked := session.questions.get(conversation(event.chat)):
-            if asked.until <= now:
-                return Nothing(Reply(text=chat_words.QUESTION_LAPSED))
+        asked = session.questions.get(conversation(event.chat))
+        if asked and asked.until > now:
             command = self._command(asked.command)
             answer: dict[str, Value] = {asked.option: said.text} if said.text else {}
             return Meant(
                 command, await self._with_files({**asked.values, **typed(answer, command)}, command, event, said)
             )
+        if payload := await self._numbered(event, said.text):
+            return await self._pressed(payload, {}, event)
+        if asked:
+            return Nothing(Reply(text=chat_words.QUESTION_LAPSED))
         return Nothing(Reply(text=words.PLAIN_WORDS) if event.chat.direct else None)
 
     async def _numbered(self, event: Event, text: str) -> str:
@@ -126,7 +131,8 @@ class Router:
                 if action.person and action.person != event.sender:
                     raise BadInput(chat_words.NOT_YOURS)
                 command = self._command(action.command)
-                return Meant(command, {**action.values, **typed(values, command)})
+                used = action.key if action.once else ""
+                return Meant(command, {**action.values, **typed(values, command)}, used)
         raise BadInput(chat_words.BUTTON_GONE)
 
     async def _with_files(

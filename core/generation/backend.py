@@ -51,7 +51,8 @@ class Progress:
 class Output:
     """One result at the backend. n: its place among the attempt's outputs, from 0; stable from call to call.
 
-    node: the graph's node id. name: a file name to show. remote: what the backend needs to fetch it. text: when it is text, the text itself.
+    node: the graph's node id. name: a file name to show. remote: what the backend needs to fetch it.
+    text: when it is text, the text itself.
     """
 
     n: int

@@ -9,7 +9,7 @@ from ..chat.line import Line
 from ..chat.messages import Button, Media, Reply
 from ..chat.outbox import MESSAGES, Message
 from ..clock import Clock
-from ..errors import Unavailable
+from ..errors import OperatorMust, Unavailable
 from ..media.blob import Blob
 from ..storage import Scalar, Store
 from . import words
@@ -47,7 +47,7 @@ class Cards:
         while True:
             try:
                 open_jobs = await self._draw_all()
-            except Unavailable:
+            except (Unavailable, OperatorMust):
                 open_jobs = False
             if open_jobs:
                 await self._clock.sleep(TICK_SECONDS)
@@ -57,11 +57,12 @@ class Cards:
     async def _draw_all(self) -> bool:
         where: dict[str, Scalar] = {"account": self._account, "open": True}
         jobs = await self._store.find(JOBS, where, order="created", limit=500)
+        known = {job.key for job in jobs}
+        self._drawn = {key: drawn for key, drawn in self._drawn.items() if key in known}
         if not jobs:
-            self._drawn.clear()
             self._busy_at.clear()
             return False
-        waiting = await places(self._store)
+        waiting = await places(self._store) if any(job.state == "queued" for job in jobs) else {}
         for job in jobs:
             await self._draw(job, waiting)
         return True

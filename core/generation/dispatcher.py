@@ -90,7 +90,7 @@ class Dispatcher:
             except (Unavailable, OperatorMust) as away:
                 log.warning("job put off", job=job.key, reason=str(away))
                 await run.release(PUT_OFF_SECONDS)
-            except Exception:  # noqa: BLE001 - a backend's code may raise anything; the lease lapses and the job is claimed again
+            except Exception:  # a backend's code may raise anything; the lease lapses and the job is claimed again
                 log.exception("job interrupted", job=job.key)
             finally:
                 del self.running[job.key]

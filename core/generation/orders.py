@@ -145,9 +145,9 @@ async def ask_to_cancel(tx: Tx, key: str) -> str:
         return words.already(job)
     if job.state == "storing":
         return words.TOO_LATE
-    if not job.owner or (job.due is not None and job.due <= tx.now):
-        if job.state == "queued":
-            await end(tx, job, "cancelled", "")
-            return words.CANCELLED
+    is_free = not job.owner or (job.due is not None and job.due <= tx.now)
+    if is_free and job.state == "queued":
+        await end(tx, job, "cancelled", "")
+        return words.CANCELLED
     await tx.replace(JOBS, replace(job, cancel=True))
     return words.CANCELLING

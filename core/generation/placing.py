@@ -39,7 +39,7 @@ class Placing:
                 description = await backend.describe()
             except Unavailable:
                 continue
-            except Exception:  # noqa: BLE001 - a backend's own code; the others go on
+            except Exception:  # a backend's own code may raise anything; the others go on
                 log.exception("backend cannot be described", backend=name)
                 continue
             if lack := lacks(fitted(job.graph, description.classes), description.classes):

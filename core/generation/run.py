@@ -50,8 +50,8 @@ class Workshop:
     previews: dict[str, bytes] = field(default_factory=dict)
 
 
-class Settled(Exception):  # noqa: N818 - not an error: the job needs nothing more from this process
-    """Leave the job as its record stands."""
+class Settled(Exception):
+    """No error: the job needs nothing more from this process; leave it as its record stands."""
 
 
 class JobRun:
@@ -373,7 +373,14 @@ class JobRun:
             return await tx.replace(
                 JOBS,
                 replace(
-                    job, state="queued", attempt="", attempts=attempts, seen=None, started=None, until=None, words=sentence
+                    job,
+                    state="queued",
+                    attempt="",
+                    attempts=attempts,
+                    seen=None,
+                    started=None,
+                    until=None,
+                    words=sentence,
                 ),
             )
 

@@ -16,8 +16,8 @@ from ..errors import BadInput
 from ..storage import Tx
 from . import results, words
 from .jobs import JOBS, RESULTS, Job, results_of
-from .orders import ask_to_cancel
 from .ordering import again, command_for, new_seed, order
+from .orders import ask_to_cancel
 
 EVERYBODY = ("again", "tweak", "info")
 
@@ -56,12 +56,12 @@ def may(call: Call, job: Job) -> bool:
 
 async def cancel(call: Call, job: Job) -> None:
     """Cancel it, or ask its holder to; a card that ends says so itself."""
-    said: list[str] = []
 
     async def work(tx: Tx) -> None:
-        said[:] = [await ask_to_cancel(tx, job.key)]
-        if said[0] not in (words.CANCELLING, words.CANCELLED):
-            await post(tx, call.address, [Reply(text=said[0], private=True)], cause=f"cancel {call.arrival.key}")
+        said = await ask_to_cancel(tx, job.key)
+        if said not in (words.CANCELLING, words.CANCELLED):
+            reply = Reply(text=said, private=True)
+            await post(tx, call.address, [reply], cause=f"cancel {call.arrival.key}", event=call.arrival.key)
 
     await call.commit(work)
 
@@ -122,12 +122,14 @@ async def _hide(call: Call, job: Job) -> None:
     body = call.event.body
     message_id = body.message_id if isinstance(body, Pressed) else ""
     shown = await call.runtime.store.get(MESSAGES, f"{conversation(call.chat)}|{message_id}", by="shown")
+    if shown is None:
+        raise BadInput(chat_words.BUTTON_GONE)
     back = Button(label=words.SHOW, payload=OnJob(job=job.key, verb="show").payload)
 
     async def work(tx: Tx) -> None:
+        arrival = call.arrival.key
         reply = Reply(text=words.HIDDEN, buttons=((back,),))
-        replaces = shown.key if shown else ""
-        await post(tx, call.address, [reply], cause=f"hide {call.arrival.key}", job=job.key, replaces=replaces)
+        await post(tx, call.address, [reply], cause=f"hide {arrival}", event=arrival, job=job.key, replaces=shown.key)
 
     await call.commit(work)
 

@@ -39,7 +39,8 @@ class FakeBackend:
     """Ends each attempt at once with one picture, unless `hold` is set; then `finish` ends it.
 
     runs: every attempt it was given, by id. down: answers nothing. forgets: knows nothing of any attempt (it restarted).
-    refuse: called before an attempt is taken; what it raises is what `submit` raises.
+    cut_off: it goes on, but `find` says unknown and `watch` ends in Unavailable.
+    refuse: called before an attempt is taken, after_submit: once it was; what they raise is what `submit` raises.
     """
 
     def __init__(self, name: str = "fake", *, hold: bool = False) -> None:
@@ -47,6 +48,7 @@ class FakeBackend:
         self.hold = hold
         self.down = False
         self.forgets = False
+        self.cut_off = False
         self.cancellable = True
         self.pixels = PIXEL
         self.refuse: Callable[[Attempt], None] = lambda _: None
@@ -82,11 +84,13 @@ class FakeBackend:
 
     async def find(self, attempt: Attempt) -> Literal["waiting", "running", "ended", "absent", "unknown"]:
         self._up()
+        if self.cut_off:
+            return "unknown"
         run = None if self.forgets else self.runs.get(attempt.id)
         return run.state if run else "absent"
 
     async def watch(self, attempt: Attempt) -> AsyncIterator[Progress | Ended]:
-        self._up()
+        self._reach()
         run = None if self.forgets else self.runs.get(attempt.id)
         if run is None:
             yield Ended(state="lost")
@@ -95,7 +99,7 @@ class FakeBackend:
             yield run.progress
             run.moved.clear()
             await run.moved.wait()
-            self._up()
+            self._reach()
             if self.forgets:
                 yield Ended(state="lost")
                 return
@@ -116,6 +120,11 @@ class FakeBackend:
         self._up()
         if self.cancellable:
             self.finish(attempt.id, Ended(state="cancelled"))
+
+    def _reach(self) -> None:
+        self._up()
+        if self.cut_off:
+            raise Unavailable(f"{self.name} is cut off")
 
     def _up(self) -> None:
         if self.down:

@@ -2,13 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from io import BufferedWriter
 from pathlib import Path
 from typing import Literal
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from chatelier import (
     ButtonRules,
@@ -23,7 +22,12 @@ from chatelier import (
     PlainDialect,
     RateRules,
     Receipt,
+    Refused,
+    Unavailable,
 )
+
+from . import words
+from .screen import Screen
 
 ALBUM = 1_000
 """Files in one message: there is no limit, this is more than any job gives."""
@@ -32,22 +36,34 @@ NUMBERED = ButtonRules()
 """The core writes them as a numbered list, and a number presses one."""
 UNHEEDED = ButtonRules(per_row=100, total=100, label=100, payload=100)
 """After one message nobody is there to press any, so none is listed."""
+REDRAW_SECONDS = 0.2
+REPEAT_SECONDS = 10.0
+"""Where nothing can be redrawn, each look at the progress is a new line."""
+PROGRESS_LINES = 3
+"""Title, bar and what is being done; a list of buttons may follow."""
+
+
+@dataclass(slots=True)
+class Printed:
+    """A message that stands on the screen. key: of what it shows now."""
+
+    key: str
+    text: str
+    files: tuple[Path, ...] = ()
 
 
 class Terminal:
     """name: the account, `terminal.<NAME>`. out: where files are saved. interactive: somebody is there to fill in a form."""
 
-    def __init__(self, name: str, out: Path, console: Console, *, interactive: bool) -> None:
+    def __init__(self, name: str, out: Path, screen: Screen, *, interactive: bool) -> None:
         self.name = name
         self.chat = ChatRef(platform=name, chat=name, direct=True)
-        self.texts: dict[str, str] = {}
-        self.files: list[Path] = []
+        self.screen = screen
+        self.printed: dict[str, Printed] = {}
         self._out = out
-        self._console = console
         self._dialect = PlainDialect()
         self._interactive = interactive
-        self._live: Live | None = None
-        self._ids = itertools.count(1)
+        self._last = ""
         self._gateway: Gateway | None = None
 
     def capabilities(self, chat: ChatRef | None = None) -> Capabilities:
@@ -59,11 +75,9 @@ class Terminal:
             forms=self._interactive,
             typed_options=True,
             attachments=True,
-            completion=True,
-            busy=True,
-            reactions=True,
+            completion=self._interactive,
             album=ALBUM,
-            rate=RateRules(edit_seconds=0.2),
+            rate=RateRules(edit_seconds=REDRAW_SECONDS if self.screen.redraws else REPEAT_SECONDS),
         )
 
     async def run(self, gateway: Gateway) -> None:
@@ -72,77 +86,108 @@ class Terminal:
         try:
             await asyncio.Event().wait()
         finally:
-            self._stop_redrawing()
+            self._gateway = None
+            self._clear_progress()
 
     async def send(self, message: Outgoing) -> Receipt:
         """Raises OperatorMust when a file cannot be saved."""
-        saved = [await self._save(media) for media in message.media]
+        saved = tuple([await self._save(media) for media in message.media])
         text = self._text(message)
-        self._stop_redrawing()
-        self._print("\n".join([text, *map(str, saved)]) if text else "\n".join(map(str, saved)))
-        self.texts[message.key] = text
-        self.files += saved
-        return Receipt(chat=message.chat, ids=(str(next(self._ids)),), editable=True)
+        self._clear_progress()
+        self.screen.print("\n".join(part for part in (text, *map(str, saved)) if part))
+        self.printed[message.key] = Printed(message.key, text, saved)
+        self._last = message.key
+        return Receipt(chat=message.chat, ids=(message.key,), editable=True)
 
     async def edit(self, receipt: Receipt, message: Outgoing) -> Receipt:
-        """A card's progress is one line that is redrawn; its end, which has a key of its own, is printed."""
+        """Progress, which keeps the message's key, is one line that is redrawn; anything else is printed."""
+        (id_,) = receipt.ids
+        if id_ != self._last:
+            raise Refused(words.STANDS_ABOVE)
+        printed = self.printed[id_]
         text = self._text(message)
-        if message.key in self.texts:
-            self._redraw(text)
+        if text == printed.text:
+            return receipt
+        if message.key == id_:
+            self.screen.progress("\n".join(text.splitlines()[:PROGRESS_LINES]))
         else:
-            self._stop_redrawing()
-            self._print(text)
-            self.texts[message.key] = text
+            self._clear_progress()
+            self.screen.print(text)
+        printed.key, printed.text = message.key, text
         return receipt
-
-    async def signal(
-        self, chat: ChatRef, what: Literal["busy", "seen", "done", "failed"], message_id: str = ""
-    ) -> None:
-        """The terminal's title says it."""
-        if self._console.is_terminal:
-            self._console.set_window_title(f"chatelier: {what}")
 
     async def read(self, file: FileRef) -> AsyncIterator[bytes]:
         """A file of the one who runs the command."""
         try:
             opened = await asyncio.to_thread(Path(file.ref).open, "rb")
         except OSError as error:
-            raise Gone(f"{file.ref} cannot be read") from error
+            raise Gone(words.UNREADABLE.format(path=file.ref, reason=error.strerror)) from error
         try:
             while piece := await asyncio.to_thread(opened.read, PIECE_BYTES):
                 yield piece
+        except OSError as error:
+            raise Gone(words.UNREADABLE.format(path=file.ref, reason=error.strerror)) from error
         finally:
             opened.close()
 
-    async def _save(self, media: Media) -> Path:
-        assert self._gateway is not None  # noqa: S101 - nothing is sent before `run`
-        path = self._out / media.name
-        try:
-            await asyncio.to_thread(self._out.mkdir, parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                async for piece in self._gateway.blobs.open(media.blob.sha256):
-                    await asyncio.to_thread(file.write, piece)
-        except OSError as error:
-            raise OperatorMust(f"{path} cannot be written: {error.strerror}") from error
-        return path
+    def _clear_progress(self) -> None:
+        if self.screen.redraws:
+            self.screen.progress("")
 
     def _text(self, message: Outgoing) -> str:
         return self._dialect.render(message.text) if message.text else ""
 
-    def _print(self, text: str) -> None:
-        if text:
-            self._console.print(Text(text))
+    async def _save(self, media: Media) -> Path:
+        if self._gateway is None:
+            raise Unavailable(words.STOPPED)
+        name = Path(media.name).name or "file"
+        data = self._gateway.blobs.open(media.blob.sha256)
+        try:
+            return await _saved(self._out, name, data)
+        except OSError as error:
+            raise OperatorMust(words.UNWRITABLE.format(path=self._out / name, reason=error.strerror)) from error
 
-    def _redraw(self, text: str) -> None:
-        if not self._console.is_terminal:
-            return
-        line = Text(" · ".join(text.splitlines()[:3]), no_wrap=True, overflow="ellipsis")
-        if self._live is None:
-            self._live = Live(line, console=self._console, transient=True, auto_refresh=False)
-            self._live.start()
-        self._live.update(line, refresh=True)
 
-    def _stop_redrawing(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+class LiveTerminal(Terminal):
+    """One whose window has a title, which says what goes on."""
+
+    def capabilities(self, chat: ChatRef | None = None) -> Capabilities:
+        can = super().capabilities(chat)
+        return replace(can, busy=True, reactions=True)
+
+    async def signal(
+        self, chat: ChatRef, what: Literal["busy", "seen", "done", "failed"], message_id: str = ""
+    ) -> None:
+        self.screen.title(f"chatelier: {what}")
+
+
+def terminal(name: str, out: Path, screen: Screen, *, interactive: bool) -> Terminal:
+    """The account that fits what the screen can do."""
+    return (LiveTerminal if screen.redraws else Terminal)(name, out, screen, interactive=interactive)
+
+
+async def _saved(folder: Path, name: str, data: AsyncIterator[bytes]) -> Path:
+    """Under a name that no file has yet; nothing stays of one that could not be written whole."""
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    path, file = await asyncio.to_thread(_new_file, folder, name)
+    try:
+        with file:
+            async for piece in data:
+                await asyncio.to_thread(file.write, piece)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _new_file(folder: Path, name: str) -> tuple[Path, BufferedWriter]:
+    for path in _names(folder / name):
+        with suppress(FileExistsError):
+            return path, path.open("xb")
+    raise AssertionError("the names never end")
+
+
+def _names(path: Path) -> Iterator[Path]:
+    yield path
+    for n in itertools.count(2):
+        yield path.with_stem(f"{path.stem}-{n}")

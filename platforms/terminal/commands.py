@@ -3,35 +3,77 @@
 import asyncio
 import getpass
 import json
+import sys
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from chatelier import Ask, Config, FileRef, Form, Option, Outcome, Value, open_gateway, run_command
+from chatelier import (
+    BadInput,
+    ChatelierError,
+    Config,
+    OperatorMust,
+    Outcome,
+    Value,
+    open_gateway,
+    run_command,
+)
 
-from .conversation import Talk, talk
+from . import words
+from .conversation import Open, attachment, check_folder, opened
+from .interrupts import Interrupts
+from .line import Completion, edited
+from .screen import Screen
+from .turns import Turns
 
 app = typer.Typer()
-FILES = ("image", "video", "audio", "file")
 
-Out = Annotated[Path, typer.Option(help="Folder to save files in.", file_okay=False)]
+EXIT_FAILED = 1
+EXIT_CONFIG = 2
+
+Out = Annotated[Path, typer.Option(help="Folder to save files in.")]
 As = Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are; your last runs are kept under it.")]
 
 
 def _me() -> str:
     try:
         return getpass.getuser()
-    except OSError:  # no such user in this container
+    except (OSError, KeyError):  # no such user in this container
         return "me"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for."""
+
+    text: str
+    attach: tuple[Path, ...]
+    options: tuple[str, ...]
+    out: Path
+    name: str
+    config: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of it, as `--json` prints it. state: of the job, or "done", "refused", "set aside", "undelivered", "error"."""
+
+    job: str
+    state: str
+    text: str
+    files: tuple[str, ...] = ()
 
 
 @app.command()
 def say(
     text: Annotated[str, typer.Argument(help='What to say, such as "/make a red fox in the snow".')],
-    attach: Annotated[
-        list[Path] | None, typer.Option(help="A file to send with it.", exists=True, dir_okay=False)
+    attach: Annotated[list[Path] | None, typer.Option(help="A file to send with it.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="NAME=VALUE", help="A typed option, as it is; =@FILE sends a file."),
     ] = None,
     out: Out = Path(),
     name: As = "",
@@ -41,87 +83,91 @@ def say(
     ] = False,
 ) -> None:
     """Say one thing, wait for the result and save it. Ends with 0 only when it was done."""
-    console = Console(quiet=as_json, highlight=False)
-    outcome = run_command(_say(text, attach or [], out, name or _me(), config, console))
+    wanted = Wanted(text, tuple(attach or ()), tuple(option or ()), out, name or _me(), config)
+    screen = Screen(None if as_json else sys.stdout)
+    code = EXIT_FAILED
+    try:
+        told = asyncio.run(_say(wanted, screen))
+    except ChatelierError as error:
+        told = Told("", "refused" if isinstance(error, BadInput) else "error", str(error))
+        code = EXIT_CONFIG if isinstance(error, OperatorMust) else EXIT_FAILED
+        if not as_json:
+            typer.echo(str(error), err=True)
     if as_json:
-        typer.echo(json.dumps(outcome, ensure_ascii=False))
-    if outcome["state"] != "done":
-        raise typer.Exit(1)
+        typer.echo(json.dumps(asdict(told), ensure_ascii=False))
+    if told.state != "done":
+        raise typer.Exit(code)
 
 
-async def _say(
-    text: str, files: list[Path], out: Path, name: str, config: Path | None, console: Console
-) -> dict[str, object]:
-    async with (
-        open_gateway(config, alone=True) as runtime,
-        talk(runtime, name, out, console, interactive=False) as conversation,
-    ):
-        _, event = await conversation.say(text, files)
-        outcome = await conversation.outcome(event)
-    terminal = conversation.terminal
+async def _say(wanted: Wanted, screen: Screen) -> Told:
+    check_folder(wanted.out)
+    with Interrupts() as interrupts:
+        async with (
+            open_gateway(wanted.config, alone=True) as runtime,
+            opened(runtime, wanted.name, wanted.out, screen, interactive=False) as conversation,
+        ):
+            event = await _act(conversation, wanted)
+            outcome = await conversation.outcome(event, interrupts.first)
+        return _told(conversation, outcome, screen)
+
+
+async def _act(conversation: Open, wanted: Wanted) -> str:
+    """Say it, or call it when there are typed options. The event's key."""
+    talk = conversation.talk
+    files = [attachment(talk.terminal.name, path) for path in wanted.attach]
+    if not wanted.options:
+        return (await talk.say(wanted.text, files))[1]
+    command = wanted.text.strip()
+    if not command.startswith("/") or " " in command or files:
+        raise BadInput(words.OPTIONS_NEED_COMMAND.format(text=wanted.text))
+    return (await talk.call(command[1:], _options(wanted.options, talk.terminal.name)))[1]
+
+
+def _options(given: tuple[str, ...], account: str) -> dict[str, Value]:
+    options: dict[str, Value] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise BadInput(words.OPTION.format(option=each))
+        if name in options:
+            raise BadInput(words.OPTION_TWICE.format(name=name))
+        options[name] = attachment(account, Path(value[1:])) if value.startswith("@") else value
+    return options
+
+
+def _told(conversation: Open, outcome: Outcome, screen: Screen) -> Told:
+    printed = conversation.talk.terminal.printed
+    answers = [printed[id_] for id_ in outcome.ids if id_ in printed]
+    failures = [*outcome.undelivered]
+    if failures and outcome.job:
+        failures.append(words.UNDELIVERED.format(job=outcome.job))
+    state = "undelivered" if failures and outcome.state == "done" else outcome.state
+    for sentence in failures:
+        screen.print(sentence)
     if outcome.job:
-        console.print(f"job {outcome.job}: {outcome.state}")
-    return {
-        "job": outcome.job,
-        "state": outcome.state,
-        "text": "\n".join(text for key, text in terminal.texts.items() if text and key != outcome.card),
-        "files": [str(path) for path in terminal.files],
-    }
+        screen.print(f"job {outcome.job}: {state}")
+    text = "\n".join([*(each.text for each in answers if each.text), *failures])
+    return Told(outcome.job, state, text, tuple(str(path) for each in answers for path in each.files))
 
 
 @app.command()
 def chat(out: Out = Path(), name: As = "", config: Config = None) -> None:
     """Talk in the terminal: one line is one message, a number presses a button, Ctrl-D ends it."""
-    console = Console(highlight=False)
-    run_command(_chat(out, name or _me(), config, console))
+    run_command(_chat(out, name or _me(), config))
 
 
-async def _chat(out: Path, name: str, config: Path | None, console: Console) -> None:
-    async with (
-        open_gateway(config, alone=True) as runtime,
-        talk(runtime, name, out, console, interactive=True) as conversation,
-    ):
-        console.print("Write /help for what there is; Ctrl-D ends.")
-        while (line := await _ask(console, "> ")) is not None:
-            if line.strip():
-                await _turn(conversation, line, console)
-
-
-async def _turn(conversation: Talk, line: str, console: Console) -> Outcome | None:
-    answer, event = await conversation.say(line)
-    while isinstance(answer, Ask):
-        values = await _fill(conversation, answer.form, console)
-        if values is None:
-            return None
-        answer, event = await conversation.submit(answer.form.key, values)
-    return await conversation.outcome(event)
-
-
-async def _fill(conversation: Talk, form: Form, console: Console) -> dict[str, Value] | None:
-    """The form as prompts; what is left empty keeps its value. None when it was given up with Ctrl-D."""
-    console.print(form.title)
-    values: dict[str, Value] = {}
-    for field in form.fields:
-        typed = await _ask(console, _prompt(field, form.values.get(field.name, field.default)))
-        if typed is None:
-            return None
-        if typed.strip():
-            path = FileRef(platform=conversation.terminal.name, ref=typed.strip(), name=Path(typed.strip()).name)
-            values[field.name] = path if field.type in FILES else typed.strip()
-        elif field.name in form.values:
-            values[field.name] = form.values[field.name]
-    return values
-
-
-def _prompt(field: Option, known: object) -> str:
-    choices = "/".join(choice.value for choice in field.choices)
-    told = ", ".join(part for part in (choices, f"now {known}" if known not in (None, "") else "") if part)
-    return f"  {field.label or field.name}{f' ({told})' if told else ''}: "
-
-
-async def _ask(console: Console, prompt: str) -> str | None:
-    """A line, None at the end of input. Read on a thread, so that results go on arriving."""
-    try:
-        return await asyncio.to_thread(console.input, prompt)
-    except EOFError:
-        return None
+async def _chat(out: Path, name: str, config: Path | None) -> None:
+    check_folder(out)
+    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr] # stdin is a text file here
+    screen = Screen(sys.stdout, redraws=sys.stdout.isatty() and sys.stdin.isatty())
+    with Interrupts() as interrupts:
+        async with (
+            open_gateway(config, alone=True) as runtime,
+            opened(runtime, name, out, screen, interactive=True) as conversation,
+        ):
+            talk = conversation.talk
+            completion = Completion(runtime, talk.terminal.chat, talk.handle)
+            with edited(completion) if screen.redraws else nullcontext(str) as typed:
+                screen.typed = typed
+                screen.print(words.WELCOME)
+                await Turns(conversation, screen, interrupts).run()

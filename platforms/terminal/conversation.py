@@ -1,67 +1,150 @@
 """A terminal's side of the gateway while one command runs: hold an account, say something, wait for all that comes of it."""
 
 import asyncio
+import os
+import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from chatelier import (
+    BadInput,
+    Called,
+    Event,
+    FileRef,
+    FirstAnswer,
+    Gateway,
+    OnJob,
+    Outcome,
+    Pressed,
+    Refused,
+    Runtime,
+    Said,
+    Submitted,
+    Value,
+    job_of,
+    outcome_of,
+)
 
-from chatelier import Event, FileRef, FirstAnswer, Outcome, Runtime, Said, Submitted, Value, outcome_of
-
-from .adapter import Terminal
+from . import words
+from .adapter import Terminal, terminal
+from .screen import Screen
 
 ACCOUNTS = 20
 """Terminals of one name at once."""
+NAME = re.compile(r"[\w.-]{1,64}")
+
+
+def attachment(account: str, path: Path) -> FileRef:
+    """A file to send. Raises BadInput when it cannot be read."""
+    path = path.expanduser()
+    try:
+        with path.open("rb"):
+            return FileRef(platform=account, ref=str(path.absolute()), name=path.name, size=path.stat().st_size)
+    except FileNotFoundError:
+        raise BadInput(words.NO_FILE.format(path=path)) from None
+    except IsADirectoryError:
+        raise BadInput(words.NOT_A_FILE.format(path=path)) from None
+    except OSError as error:
+        raise BadInput(words.UNREADABLE.format(path=path, reason=error.strerror)) from None
+
+
+def check_folder(out: Path) -> None:
+    """Raises BadInput when no file could be saved there, before anything is asked for that would be."""
+    place = out.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise BadInput(words.NO_ROOM_FOR_FILES.format(path=out, reason=f"{place} is no folder"))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise BadInput(words.NO_ROOM_FOR_FILES.format(path=out, reason=f"{place} does not let this user write"))
 
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """An open conversation."""
+    """What a person does at a terminal. Each act gives the first answer, and the event's key for `Waiting`."""
 
-    runtime: Runtime
+    gateway: Gateway
     terminal: Terminal
     handle: str
 
-    async def say(self, text: str, files: Sequence[Path] = ()) -> tuple[FirstAnswer, str]:
-        """The first answer, and the event's key for `outcome`."""
-        refs = tuple(
-            FileRef(platform=self.terminal.name, ref=str(path), name=path.name, size=path.stat().st_size)
-            for path in files
-        )
-        return await self._receive(Said(text=text, files=refs))
+    async def say(self, text: str, files: Sequence[FileRef] = ()) -> tuple[FirstAnswer, str]:
+        return await self.receive(Said(text=text, files=tuple(files)))
 
-    async def submit(self, form: str, values: dict[str, Value]) -> tuple[FirstAnswer, str]:
-        return await self._receive(Submitted(form=form, values=values))
+    async def call(self, command: str, options: Mapping[str, Value]) -> tuple[FirstAnswer, str]:
+        return await self.receive(Called(command=command, options=options))
 
-    async def outcome(self, event: str) -> Outcome:
-        """Waits until everything that the event caused has come out, or failed."""
-        return await outcome_of(self.runtime, self.terminal.name, event)
+    async def press(self, payload: str) -> tuple[FirstAnswer, str]:
+        return await self.receive(Pressed(payload=payload))
 
-    async def _receive(self, body: Said | Submitted) -> tuple[FirstAnswer, str]:
+    async def submit(self, form: str, values: Mapping[str, Value]) -> tuple[FirstAnswer, str]:
+        return await self.receive(Submitted(form=form, values=values))
+
+    async def receive(self, body: Said | Called | Pressed | Submitted) -> tuple[FirstAnswer, str]:
         key = str(uuid.uuid4())
-        event = Event(keys=(key,), chat=self.terminal.chat, sender=self.handle, name=self.handle, admin=True, body=body)
-        return await self.runtime.receive(event), key
+        name = self.handle.partition(":")[2]
+        event = Event(keys=(key,), chat=self.terminal.chat, sender=self.handle, name=name, admin=True, body=body)
+        return await self.gateway.receive(event), key
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A conversation with a gateway that serves in this process."""
+
+    runtime: Runtime
+    talk: Talk
+    serving: asyncio.Task[None]
+
+    async def outcome(self, event: str, interrupted: asyncio.Event) -> Outcome:
+        """Waits until everything that the event caused has come out, or failed. An interruption cancels its job."""
+        waiting = asyncio.create_task(outcome_of(self.runtime, self.talk.terminal.name, event))
+        interruption = asyncio.create_task(interrupted.wait())
+        try:
+            await asyncio.wait({waiting, interruption, self.serving}, return_when=asyncio.FIRST_COMPLETED)
+            if interruption.done() and not waiting.done():
+                await self.cancel(event)
+                await asyncio.wait({waiting, self.serving}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                raise self._stopped()
+            return waiting.result()
+        finally:
+            waiting.cancel()
+            interruption.cancel()
+
+    async def cancel(self, event: str) -> None:
+        """Press the button under the job of this event, if it has one."""
+        self.talk.terminal.screen.print(words.CANCELLING)
+        if job := await job_of(self.runtime, self.talk.terminal.name, event):
+            await self.talk.press(OnJob(job=job, verb="cancel").payload)
+
+    def _stopped(self) -> BaseException:
+        """Why the gateway inside ended before its time."""
+        return self.serving.exception() or Refused(words.STOPPED)
 
 
 @asynccontextmanager
-async def talk(runtime: Runtime, name: str, out: Path, console: Console, *, interactive: bool) -> AsyncIterator[Talk]:
+async def opened(runtime: Runtime, name: str, out: Path, screen: Screen, *, interactive: bool) -> AsyncIterator[Open]:
     """Hold `terminal.<name>`, or `terminal.<name>.2` and so on while others of that name are open."""
-    terminal = await _attached(runtime, lambda account: Terminal(account, out, console, interactive=interactive), name)
+    account = await _attached(runtime, name, out, screen, interactive=interactive)
     stop = asyncio.Event()
     serving = asyncio.create_task(runtime.serve(stop))
     try:
-        yield Talk(runtime, terminal, f"terminal:{name}")
+        yield Open(runtime, Talk(runtime, account, f"terminal:{name}"), serving)
     finally:
         stop.set()
-        await serving
+        await asyncio.wait({serving})
+    serving.result()
 
 
-async def _attached(runtime: Runtime, make: Callable[[str], Terminal], name: str) -> Terminal:
-    for n in range(1, ACCOUNTS):
-        terminal = make(f"terminal.{name}" if n == 1 else f"terminal.{name}.{n}")
-        if await runtime.attach(terminal):
-            return terminal
-    raise RuntimeError(f"{ACCOUNTS} terminals named {name} are open")
+async def _attached(runtime: Runtime, name: str, out: Path, screen: Screen, *, interactive: bool) -> Terminal:
+    if not NAME.fullmatch(name):
+        raise BadInput(words.NAME.format(name=name))
+    for n in range(1, ACCOUNTS + 1):
+        account = terminal(
+            f"terminal.{name}" if n == 1 else f"terminal.{name}.{n}", out, screen, interactive=interactive
+        )
+        if await runtime.attach(account):
+            return account
+    raise Refused(words.TOO_MANY.format(most=ACCOUNTS, name=name))

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,16 +72,19 @@ class SketchBackend:
     async def run(self) -> None:
         """Raises OperatorMust when its folder cannot be written."""
         self._loop = asyncio.get_running_loop()
+        starting = asyncio.ensure_future(asyncio.to_thread(self._shop.start))
         try:
-            await asyncio.to_thread(self._shop.start)
-        except OSError as error:
-            raise OperatorMust(
-                f"The sketch backend cannot write its folder {self._shop.folders.root}: {error.strerror}."
-            ) from error
-        try:
+            await asyncio.shield(starting)
             await self._loop.create_future()
+        except OSError as error:
+            folder = self._shop.folders.root
+            raise OperatorMust(f"The sketch backend cannot write its folder {folder}: {error.strerror}.") from error
         finally:
-            await _uninterrupted(self._shop.stop)
+            # a cancel may come while the thread is being started
+            await _ended(starting)
+            # before the thread ends its job: being stopped is not a cancel that somebody wanted
+            self._lose_all()
+            await _ended(asyncio.ensure_future(asyncio.to_thread(self._shop.stop)))
             self._lose_all()
 
     async def describe(self) -> Description:
@@ -310,11 +314,8 @@ def _moment(data: Mapping[str, Any] | None) -> datetime | None:
     return datetime.fromtimestamp(data["timestamp"] / 1000, UTC) if data else None
 
 
-async def _uninterrupted(work: Callable[[], None]) -> None:
-    """Waits for it even while being cancelled again: a thread must not outlive its owner."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+async def _ended(task: asyncio.Future[None]) -> None:
+    """Waits for it even while being cancelled again: a thread must not outlive its owner. Its error is for somebody else."""
     while not task.done():
-        try:
+        with suppress(asyncio.CancelledError, OSError):
             await asyncio.shield(task)
-        except asyncio.CancelledError:
-            continue

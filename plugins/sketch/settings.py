@@ -11,12 +11,15 @@ SECTION = "backends.sketch"
 
 class SketchSettings(Section):
     enabled: bool = Field(
-        True, description="Run workflows in this process, without a ComfyUI server and without a GPU."
+        default=True, description="Run workflows in this process, without a ComfyUI server and without a GPU."
     )
     models: Literal["any"] | list[str] = Field(
-        "any",
-        description="Model names that it accepts: any, or a list of checkpoints; others with their folder, like `loras/film.safetensors`.",
+        default="any",
+        description="Model names that it accepts: any, or a list of checkpoints; others as `loras/film.safetensors`.",
     )
     seconds: float = Field(
-        0, ge=0, le=3600, description="Seconds that each job takes longer than it needs, to see what waiting is like."
+        default=0,
+        ge=0,
+        le=3600,
+        description="Seconds that each job takes longer than it needs, to see what waiting is like.",
     )

@@ -66,7 +66,7 @@ from .core.http.tokens import guard, holds_token
 from .core.keys import token
 from .core.media import Blob, Blobs, MediaKind
 from .core.media.references import refer, release
-from .core.outcome import Outcome, outcome_of
+from .core.outcome import Outcome, job_of, outcome_of
 from .core.settings import Retention, Section, Settings
 from .core.storage import (
     Changes,
@@ -201,6 +201,7 @@ __all__ = [
     "help_for",
     "hookimpl",
     "hookspec",
+    "job_of",
     "open_gateway",
     "open_jobs",
     "outcome_of",

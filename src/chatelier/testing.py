@@ -4,19 +4,26 @@ from .core.testing.backend import FakeBackend
 from .core.testing.clock import FakeClock, settle
 from .core.testing.gateway import PICTURE, Parts, running
 from .core.testing.platform import ROOMY, FakePlatform, with_capabilities
+from .core.testing.platform_suite import PLATFORM_CHECKS, MakeNetwork, Network, Visible
+from .core.testing.scripted import ScriptedGateway
 from .core.testing.store import FakeStore
 from .core.testing.store_suite import STORE_CHECKS, MakeStore
 
 __all__ = [
     "PICTURE",
+    "PLATFORM_CHECKS",
     "ROOMY",
     "STORE_CHECKS",
     "FakeBackend",
     "FakeClock",
     "FakePlatform",
     "FakeStore",
+    "MakeNetwork",
     "MakeStore",
+    "Network",
     "Parts",
+    "ScriptedGateway",
+    "Visible",
     "running",
     "settle",
     "with_capabilities",

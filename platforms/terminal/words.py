@@ -1,0 +1,18 @@
+"""Sentences of the terminal."""
+
+WELCOME = "Write /help for what there is, @path to send a file with your words; Ctrl-C cancels, Ctrl-D ends."
+NO_FILE = "There is no file {path}."
+NOT_A_FILE = "{path} is a folder; attach a file."
+UNREADABLE = "{path} cannot be read: {reason}."
+UNWRITABLE = "{path} cannot be written: {reason}."
+NO_ROOM_FOR_FILES = "Files cannot be saved in {path}: {reason}. Choose another folder with --out."
+UNDELIVERED = 'The result is kept: chatelier say "/show {job}" brings it again.'
+NAME = "A name has 1 to 64 letters, digits, dots, dashes and underscores; {name!r} has others."
+OPTION = "Write an option as name=value; {option!r} has no name or no “=”."
+OPTION_TWICE = "The option {name} is given twice."
+OPTIONS_NEED_COMMAND = "Options go with one command alone, such as /make; {text!r} is not one."
+TOO_MANY = "There are {most} terminals named {name} open. Close one, or choose another name with --as."
+CANCELLING = "Cancelling … (Ctrl-C once more leaves at once)"
+NOTHING_RUNS = "Nothing runs. Ctrl-D ends."
+STANDS_ABOVE = "what stands above the last message cannot be changed"
+STOPPED = "The gateway inside stopped."
