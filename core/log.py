@@ -31,7 +31,7 @@ _SECRET_TEXT = (
     (re.compile(r"\b(Bearer|Basic|Bot) [\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
 )
 # httpx says every URL at this level.
-_TALKATIVE = ("httpx", "httpcore", "websockets", "PIL", "asyncio")
+_TALKATIVE = ("httpx", "httpcore", "uvicorn", "websockets", "PIL", "asyncio")
 
 
 class Secrets:

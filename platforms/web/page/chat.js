@@ -60,8 +60,8 @@ const line = new Line({
     welcome();
   },
   signal({ what, message }) {
-    if (what === "busy") busy(true);
-    else conversation.sign(message, what);
+    busy(what === "busy");
+    if (what !== "busy") conversation.sign(message, what);
   },
   commands({ commands }) {
     completion.commands = commands;
