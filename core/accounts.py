@@ -81,9 +81,11 @@ class Account:
 
     async def release(self) -> None:
         """Let another process have it at once. Where the store is away, it has it when the lease lapses."""
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            try:
+        self._lease = None
+        try:
+            # Read again: a stop may have come while the lease was being taken, and then only the store knows of it.
+            lease = await self._store.get(ACCOUNTS, self.name)
+            if lease is not None and lease.owner == self._owner:
                 await give_back(self._store, ACCOUNTS, lease)
-            except ChatelierError as away:
-                log.warning("lease not given back", account=self.name, error=str(away))
+        except ChatelierError as away:
+            log.warning("lease not given back", account=self.name, error=str(away))

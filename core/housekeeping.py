@@ -1,15 +1,17 @@
 """What is kept goes when its time is over; bytes go when nobody refers to them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from .chat.buttons import ACTIONS
-from .chat.inbox import ARRIVALS
-from .chat.outbox import MESSAGES
+from .chat.inbox import ARRIVALS, Arrival
+from .chat.outbox import MESSAGES, Message
 from .clock import Clock
 from .errors import OperatorMust, Unavailable
-from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS
+from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, Job, Order, Result, results_of
 from .log import get_logger
 from .media.blobs import FolderBlobs
 from .media.references import release
@@ -18,9 +20,15 @@ from .storage import Kind, Store, Tx
 
 log = get_logger(__name__)
 
+Work = Callable[[Tx, Any], Awaitable[None]]
+
 ROUND_SECONDS = 300.0
+SECRETS_KEPT = timedelta(minutes=20)
+SECRET = "secret."  # noqa: S105 - what the names of secrets begin with
+GIGABYTE = 10**9
+MOMENT = timedelta(milliseconds=1)
 AT_ONCE = 100
-"""Records deleted in one transaction."""
+"""Records in one transaction."""
 
 
 class Housekeeping:
@@ -31,13 +39,14 @@ class Housekeeping:
         self._blobs = blobs
         self._keep = keep
         self._clock = clock
+        self._walked: dict[str, datetime] = {}
 
     async def run(self) -> None:
         """A round every five minutes, until cancelled."""
         while True:
             try:
                 await self.round()
-            except (Unavailable, OperatorMust) as error:
+            except (Unavailable, OperatorMust, OSError) as error:
                 log.warning("housekeeping put off", error=str(error))
             await self._clock.sleep(ROUND_SECONDS)
 
@@ -47,18 +56,17 @@ class Housekeeping:
         await self._prune(ARRIVALS, "received", now - timedelta(days=keep.events_days))
         await self._prune(MESSAGES, "created", now - timedelta(days=keep.messages_days))
         await self._prune(ACTIONS, "created", now - timedelta(days=keep.jobs_days))
-        await self._prune(RESULTS, "created", now - timedelta(days=keep.results_days), self._drop_result)
-        await self._prune(JOBS, "created", now - timedelta(days=keep.jobs_days), self._drop_job)
+        await self._prune(RESULTS, "created", now - timedelta(days=keep.results_days), _drop_result)
+        await self._prune(RESULTS, "created", await self._full_at(keep.results_gigabytes * GIGABYTE), _drop_result)
+        await self._prune(JOBS, "created", now - timedelta(days=keep.jobs_days), _drop_job)
         await self._prune(ORDERS, "created", now - timedelta(days=keep.jobs_days))
+        await self._walk("inputs", JOBS, "created", now - timedelta(days=keep.inputs_days), _drop_inputs)
+        await self._walk("events", ARRIVALS, "received", now - SECRETS_KEPT, _hide_in_event)
+        await self._walk("messages", MESSAGES, "created", now - SECRETS_KEPT, _hide_in_message)
+        await self._walk("orders", ORDERS, "created", now - SECRETS_KEPT, _hide_in_order)
         await self._blobs.sweep()
 
-    async def _prune(
-        self,
-        kind: Kind[Any],
-        order: str,
-        before: datetime,
-        also: Callable[[Tx, Any], Awaitable[None]] | None = None,
-    ) -> None:
+    async def _prune(self, kind: Kind[Any], order: str, before: datetime | None, also: Work | None = None) -> None:
         async def work(tx: Tx) -> int:
             old = await tx.find(kind, order=order, until=before, limit=AT_ONCE)
             for record in old:
@@ -67,13 +75,76 @@ class Housekeeping:
                 await tx.delete(kind, record.key)
             return len(old)
 
-        while await self._store.atomically(work) == AT_ONCE:
+        while before is not None and await self._store.atomically(work) == AT_ONCE:
             pass
 
-    async def _drop_result(self, tx: Tx, result: Any) -> None:
-        await release(tx, f"job:{result.job}")
+    async def _full_at(self, limit: float) -> datetime | None:
+        """Results before this moment no longer fit, counted from the newest on; None when all do."""
+        size, until, seen = 0, None, frozenset[str]()
+        while True:
+            page = await self._store.find(RESULTS, order="created", until=until, descending=True, limit=AT_ONCE)
+            fresh = [result for result in page if result.key not in seen]
+            for result in fresh:
+                size += result.blob.size if result.blob else len(result.text)
+                if size > limit:
+                    return result.created + MOMENT
+            if not fresh:
+                return None
+            seen, until = frozenset(result.key for result in page), page[-1].created + MOMENT
 
-    async def _drop_job(self, tx: Tx, job: Any) -> None:
-        await release(tx, f"job:{job.key}")
-        for attempt in await tx.find(ATTEMPTS, {"job": job.key}, order="created", limit=1_000):
-            await tx.delete(ATTEMPTS, attempt.key)
+    async def _walk(self, name: str, kind: Kind[Any], order: str, before: datetime, change: Work) -> None:
+        """Look once at each record that is older than this; after a restart, once more."""
+        since = self._walked.get(name)
+        while True:
+            page = await self._store.find(kind, order=order, since=since, until=before, limit=AT_ONCE)
+            await self._store.atomically(partial(_each, kind, [record.key for record in page], change))
+            if len(page) < AT_ONCE:
+                break
+            reached: datetime = getattr(page[-1], order)
+            since = reached if reached != since else reached + MOMENT
+        self._walked[name] = before
+
+
+async def _each(kind: Kind[Any], keys: Sequence[str], change: Work, tx: Tx) -> None:
+    for key in keys:
+        record = await tx.get(kind, key)
+        if record is not None:
+            await change(tx, record)
+
+
+async def _drop_result(tx: Tx, result: Result) -> None:
+    await release(tx, f"job:{result.job}")
+
+
+async def _drop_job(tx: Tx, job: Job) -> None:
+    await _drop_inputs(tx, job)
+    await release(tx, f"job:{job.key}")
+    for result in await results_of(tx, job.key):
+        await tx.delete(RESULTS, result.key)
+    for attempt in await tx.find(ATTEMPTS, {"job": job.key}, order="created", limit=1_000):
+        await tx.delete(ATTEMPTS, attempt.key)
+
+
+async def _drop_inputs(tx: Tx, job: Job) -> None:
+    if job.files and not job.open:
+        await release(tx, f"input:{job.key}")
+
+
+async def _hide_in_event(tx: Tx, arrival: Arrival) -> None:
+    if (native := _public(arrival.event.native)) != arrival.event.native:
+        await tx.replace(ARRIVALS, replace(arrival, event=replace(arrival.event, native=native)))
+
+
+async def _hide_in_message(tx: Tx, message: Message) -> None:
+    if (native := _public(message.native)) != message.native:
+        await tx.replace(MESSAGES, replace(message, native=native))
+
+
+async def _hide_in_order(tx: Tx, order: Order) -> None:
+    if (native := _public(order.to.native)) != order.to.native:
+        await tx.replace(ORDERS, replace(order, to=replace(order.to, native=native)))
+
+
+def _public(native: Mapping[str, str]) -> Mapping[str, str]:
+    """What may be kept for long."""
+    return {name: value for name, value in native.items() if not name.startswith(SECRET)}

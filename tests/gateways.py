@@ -26,7 +26,7 @@ from chatelier.core.cli.serve import listening
 from chatelier.core.gateway import Runtime, open_runtime
 
 CHATELIER = (sys.executable, "-m", "chatelier")
-PATIENCE = 30.0
+PATIENCE = 20.0
 """Seconds that a test waits for what must happen."""
 
 Wire = dict[str, Any]
@@ -85,6 +85,8 @@ class Process:
         self.running = Popen(  # noqa: S603 - our own program
             [*CHATELIER, *arguments], stdout=PIPE, stderr=PIPE, text=True, env={**os.environ, **environment}
         )
+        self._ended = False
+        self._told = ""
         self.url = self._address()
 
     def _address(self) -> str:
@@ -105,8 +107,11 @@ class Process:
         return self.end()
 
     def end(self) -> str:
-        out, err = self.running.communicate(timeout=PATIENCE)
-        return out + err
+        """Waits for it; gives all that it wrote and nobody read yet."""
+        if not self._ended:
+            self._told = "".join(self.running.communicate(timeout=PATIENCE))
+            self._ended = True
+        return self._told
 
 
 @contextmanager
@@ -115,8 +120,8 @@ def process(*arguments: str, **environment: str) -> Iterator[Process]:
     try:
         yield started
     finally:
-        if started.running.poll() is None:
-            started.kill()
+        started.running.kill()
+        started.end()
 
 
 def gateway_process(config: Path) -> contextlib.AbstractContextManager[Process]:
@@ -177,7 +182,7 @@ def plain(look: Wire) -> str:
     return (look["text"] or unescape(re.sub(r"<[^>]+>", "", text))).strip()
 
 
-class Refusal(Exception):  # noqa: N818 - what the page is told, in words
+class Refusal(Exception):
     """The gateway did not take it."""
 
 

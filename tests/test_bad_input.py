@@ -5,9 +5,9 @@ import json
 import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from subprocess import run
+from subprocess import PIPE, STDOUT
 
 import httpx
 import pytest
@@ -153,7 +153,7 @@ async def test_bad_workflow_files_are_named_with_their_reasons_and_stop_nobody(h
     for path in paths:
         path.write_text(json.dumps(BROKEN[path.stem][0]))
     await here.refresh()
-    code, checked = _run("workflows", "check", *map(str, paths))
+    code, checked = await _run("workflows", "check", *map(str, paths))
     assert code == 1
     async with guest(here.url, token="x") as operator:
         refreshed = sentences(await operator.ask("/refresh"))
@@ -187,19 +187,25 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-async def test_a_backend_that_is_down_is_waited_for(tmp_path: Path) -> None:
+async def test_a_backend_that_is_down_or_answers_garbage_is_waited_for(tmp_path: Path) -> None:
     port = free_port()
-    async with gateway(configured(tmp_path, backends=on_server(f"http://127.0.0.1:{port}"))) as here:
-        async with guest(here.url) as me:
-            card = await me.card(GOOD)
-            code, doctor = _run("doctor", "--config", str(tmp_path / "config.yaml"))
+    async with (
+        gateway(configured(tmp_path, backends=on_server(f"http://127.0.0.1:{port}"))) as here,
+        guest(here.url) as me,
+    ):
+        card = await me.card(GOOD)
+        code, doctor = await _run("doctor", "--config", str(tmp_path / "config.yaml"))
+        assert code != 0
+        assert "does not answer" in doctor
+        async with served(tmp_path, port, "--fault", "garbage"):
+            code, doctor = await _run("doctor", "--config", str(tmp_path / "config.yaml"))
             assert code != 0
-            assert "does not answer" in doctor
+            assert "is not ComfyUI" in doctor
+            assert "Make a picture" in (await me.ask("/status")).text
             assert card.is_open
-            with await asyncio.to_thread(_started, tmp_path, port) as server:
-                assert server.url.endswith(str(port))
-                await me.until(lambda: card.media)
-                await goes_on(me)
+        async with served(tmp_path, port):
+            await me.until(lambda: card.media)
+            await goes_on(me)
 
 
 async def test_a_backend_that_stays_down_ends_the_wait_in_words(tmp_path: Path) -> None:
@@ -208,20 +214,6 @@ async def test_a_backend_that_stays_down_ends_the_wait_in_words(tmp_path: Path) 
         text = sentences(await me.ask(GOOD))
         assert "waited too long" in text
         assert "Nothing was charged" in text
-
-
-async def test_a_backend_that_answers_garbage_counts_as_down_until_it_makes_sense(tmp_path: Path) -> None:
-    port = free_port()
-    async with gateway(configured(tmp_path, backends=on_server(f"http://127.0.0.1:{port}"))) as here:
-        async with guest(here.url) as me:
-            with await asyncio.to_thread(_started, tmp_path, port, "--fault", "garbage"):
-                card = await me.card(GOOD)
-                asked = await me.ask("/status")
-                assert "Make a picture" in asked.text
-                assert card.is_open
-            with await asyncio.to_thread(_started, tmp_path, port):
-                await me.until(lambda: card.media)
-                await goes_on(me)
 
 
 async def test_a_backend_that_is_slow_is_just_slow(tmp_path: Path) -> None:
@@ -237,29 +229,23 @@ async def test_a_backend_that_dies_in_mid_job_makes_it_after_its_restart(tmp_pat
     port = free_port()
     config = configured(tmp_path, backends=on_server(f"http://127.0.0.1:{port}"))
     (tmp_path / "workflows" / "png_one_tiny.json").write_bytes((WORKFLOWS / "png_one_tiny.json").read_bytes())
-    server = await asyncio.to_thread(_started, tmp_path, port, "--seconds", "20")
     async with gateway(config) as here, guest(here.url) as me:
-        with server:
+        async with served(tmp_path, port, "--seconds", "20") as server:
             card = await me.card("/png_one_tiny")
             await me.until(lambda: "%" in card.text)
             server.kill()
-        with await asyncio.to_thread(_started, tmp_path, port):
+        async with served(tmp_path, port):
             await me.until(lambda: card.media)
             assert len(me.heard) == 1
             await goes_on(me)
 
 
-class _Started(Process):
-    def __enter__(self) -> "_Started":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.running.poll() is None:
-            self.kill()
-
-
-def _started(folder: Path, port: int, *arguments: str) -> _Started:
-    return _Started("sketch", "--port", str(port), "--folder", str(folder / "server"), *arguments)
+@asynccontextmanager
+async def served(folder: Path, port: int, *arguments: str) -> AsyncIterator[Process]:
+    """A sketch server that starts while everything else goes on."""
+    with ExitStack() as stack:
+        starting = sketch_process(folder / "server", *arguments, port=port)
+        yield await asyncio.to_thread(stack.enter_context, starting)
 
 
 # --- the machine
@@ -309,7 +295,7 @@ async def test_a_message_that_cannot_be_written_down_is_refused_in_words(tmp_pat
 async def test_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, told = _run("run", "--config", str(configured(tmp_path, http={"port": port})))
+        code, told = await _run("run", "--config", str(configured(tmp_path, http={"port": port})))
     assert code == 2
     assert f"Port {port}" in told
     assert "http.port" in told
@@ -325,18 +311,19 @@ async def test_a_port_in_use(tmp_path: Path) -> None:
 async def test_a_configuration_with_a_typo(tmp_path: Path, lines: str, mends: list[str]) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(f"data_dir: {tmp_path}\n{lines}")
-    code, told = _run("run", "--config", str(path))
+    code, told = await _run("run", "--config", str(path))
     assert code == 2
     for word in mends:
         assert word in told
 
 
-def _run(*arguments: str) -> tuple[int, str]:
+async def _run(*arguments: str) -> tuple[int, str]:
     """A command that ends by itself: its exit code and what it said."""
-    ended = run([*CHATELIER, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)  # noqa: S603 - our own program
-    told = ended.stdout + ended.stderr
+    running = await asyncio.create_subprocess_exec(*CHATELIER, *arguments, stdout=PIPE, stderr=STDOUT)
+    out, _ = await asyncio.wait_for(running.communicate(), PATIENCE)
+    told = out.decode()
     assert "Traceback" not in told
-    return ended.returncode, told
+    return running.returncode or 0, told
 
 
 async def test_a_page_with_a_token_without_giving_it(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from .buttons import NUMBERINGS, Numbering
 from .capabilities import Capabilities
 from .fit import fit, numbered
 from .messages import ChatRef, Outgoing, Receipt, Reply
-from .outbox import MESSAGES, Message
+from .outbox import MESSAGES, Message, moment_of
 from .platform import Deletes, Edits, Finds, Platform, Signals
 
 log = get_logger(__name__)
@@ -69,19 +69,24 @@ class Line:
     async def run(self) -> None:
         """Send until cancelled. Raises Lost when the account belongs to another process."""
         changes = self._store.changes(MESSAGES)
+        newest, look_at = "", self._clock.monotonic()
         async with asyncio.TaskGroup() as self._tasks:
             while True:
                 try:
-                    for state in ("sending", "pending"):
-                        await self._load(state)
+                    if self._clock.monotonic() >= look_at:
+                        # Everything: what another holder left, and what was committed out of order.
+                        await self._load("sending", "")
+                        newest, look_at = await self._load("pending", ""), self._clock.monotonic() + LOOK_SECONDS
+                    else:
+                        newest = await self._load("pending", min(newest, moment_of(self._clock.now())))
                 except (Unavailable, OperatorMust) as away:
                     log.warning("store away", account=self._platform.name, error=str(away))
                     await self._clock.sleep(AWAY_SECONDS)
                 await changes.wait(LOOK_SECONDS)
 
-    async def _load(self, state: str) -> None:
+    async def _load(self, state: str, place: str) -> str:
+        """Queue what stands at this place or after it. The moment of the last one."""
         where = {"account": self._platform.name, "state": state}
-        place = ""
         while True:
             rows = await self._store.find(MESSAGES, where, order="place", since=place, limit=PAGE)
             for row in rows:
@@ -90,9 +95,9 @@ class Line:
                     lane = self._lane(row.conversation)
                     lane.messages.append(row.key)
                     lane.woken.set()
-            if len(rows) < PAGE or rows[-1].place == place:
-                return  # a page of one and the same moment: the rest is found when these are sent
-            place = rows[-1].place
+            before, place = place, rows[-1].place if rows else place
+            if len(rows) < PAGE or place == before:
+                return place.partition(".")[0]  # a page of one place: the rest is found when these are sent
 
     def _lane(self, conversation: str) -> Lane:
         """Its lane, served by a task of its own as long as there is something to do."""

@@ -5,6 +5,7 @@ pending → sending → sent, with a receipt for every native message, or failed
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from ..keys import derived
@@ -17,7 +18,8 @@ from .messages import ChatRef, Event, Receipt, Reply
 class Message(Record):
     """One reply on its way to one conversation. key: 22 characters, the first native message's `Outgoing.key`.
 
-    place: sorts the messages of an account as they were committed. part: the first native message without a receipt.
+    place: sorts the messages of a conversation as they were committed, whatever clocks do.
+    part: the first native message without a receipt.
     shown: "conversation|id" of each native message, so that an answer to it finds it. replaces: the card whose place it takes.
     again: a part may have been sent before; that is said with it. repeated: which part. due: not before this moment.
     tries: sends that failed though the network was there.
@@ -53,6 +55,7 @@ MESSAGES = Kind(
     unique=("shown",),
     queries=(
         Query(("account", "state"), "place"),
+        Query(("conversation",), "place"),
         Query(("state",), "place"),
         Query(("event",), "place"),
         Query(("order",), "place"),
@@ -87,15 +90,19 @@ async def post(
     replaces: str = "",
 ) -> tuple[Message, ...]:
     """Put replies into the outbox, in this order. Their keys follow from `cause`, so that doing it again is Exists, never twice."""
+    where = conversation(to.chat)
+    latest = await tx.find(MESSAGES, {"conversation": where}, order="place", descending=True, limit=1)
+    place = latest[0].place if latest else ""
     rows = []
     for n, reply in enumerate(replies):
+        place = _next_place(place, tx.now)
         row = Message(
             key=derived("message", cause, str(n)),
             account=to.chat.platform,
-            conversation=conversation(to.chat),
+            conversation=where,
             chat=to.chat,
             reply=reply,
-            place=f"{int(tx.now.timestamp() * 1000):013d}.{n:04d}",
+            place=place,
             due=tx.now,
             reply_to=to.reply_to if reply.quote else "",
             private_to=to.sender if reply.private and not to.chat.direct else "",
@@ -108,3 +115,16 @@ async def post(
         )
         rows.append(await tx.insert(MESSAGES, row))
     return tuple(rows)
+
+
+def _next_place(last: str, now: datetime) -> str:
+    """The moment and a number among those of the same; after `last` also when the clock was turned back."""
+    moment, number = moment_of(now), 0
+    if last >= moment:
+        moment, number = last.partition(".")[0], int(last.partition(".")[2]) + 1
+    return f"{moment}.{number:06d}"
+
+
+def moment_of(now: datetime) -> str:
+    """What a place begins with: milliseconds since 1970."""
+    return f"{int(now.timestamp() * 1000):013d}"

@@ -63,15 +63,18 @@ class Router:
         return self.runtime.registry
 
     def at_once(self, event: Event) -> Meant | None:
-        """What a command that stands in the event itself asks for, without I/O; None when it takes more than the event."""
+        """What a command that stands in the event itself asks for, without I/O; None when it takes more than the event.
+
+        Raises BadInput.
+        """
         match event.body:
             case Said(text=text):
                 named = command_of(text)
                 command = self.registry.get(named[0]) if named else None
-                return Meant(command, parse(named[1], command).values) if named and command else None
+                return Meant(command, _parsed(named[1], command)) if named and command else None
             case Called(command=name, options=options):
                 command = self.registry.get(name)
-                return Meant(command, options) if command else None
+                return Meant(command, typed(options, command)) if command else None
         return None
 
     async def meaning(self, event: Event, session: Session, now: datetime) -> Meant | OnResult | Nothing:
@@ -95,10 +98,7 @@ class Router:
     async def _said(self, event: Event, said: Said, session: Session, now: datetime) -> Meant | OnResult | Nothing:
         if named := command_of(said.text):
             command = self._command(named[0])
-            parsed = parse(named[1], command)
-            if parsed.errors:
-                raise BadInput("\n".join(parsed.errors))
-            return Meant(command, await self._with_files(parsed.values, command, event, said))
+            return Meant(command, await self._with_files(_parsed(named[1], command), command, event, said))
         asked = session.questions.get(conversation(event.chat))
         if asked and asked.until > now:
             command = self._command(asked.command)
@@ -156,3 +156,11 @@ class Router:
             )
         theirs = await self.runtime.inbox.by_message(event.chat.platform, message_id)
         return theirs.event.body.files if theirs and isinstance(theirs.event.body, Said) else ()
+
+
+def _parsed(text: str, command: Command) -> Mapping[str, Value]:
+    """What was typed after the command's name. Raises BadInput with everything that is wrong with it."""
+    parsed = parse(text, command)
+    if parsed.errors:
+        raise BadInput("\n".join(parsed.errors))
+    return parsed.values

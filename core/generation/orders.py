@@ -63,7 +63,7 @@ async def take(
     for job in jobs:
         await tx.insert(JOBS, job)
         for blob in {blob.sha256: blob for blob in job.files.values()}.values():
-            await refer(tx, f"job:{job.key}", blob)
+            await refer(tx, f"input:{job.key}", blob)
     return order
 
 

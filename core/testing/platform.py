@@ -49,7 +49,8 @@ class Shown:
 class FakePlatform:
     """shown: what is visible, in order. before_send: called first; what it raises is what `send` raises.
 
-    after_send: called once the message is visible; raising there is a send whose answer was lost.
+    after_send: called once the message is visible; raising there is a send whose answer was lost. answering: cleared, sends
+    become visible but do not return.
     """
 
     def __init__(self, name: str = "fake", can: Capabilities = ROOMY) -> None:
@@ -61,6 +62,8 @@ class FakePlatform:
         self.before_send: Callable[[Outgoing], None] = lambda _: None
         self.after_send: Callable[[Outgoing], None] = lambda _: None
         self.before_edit: Callable[[Outgoing], None] = lambda _: None
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.moved = asyncio.Event()
         self.gateway: Gateway | None = None
         self._ids = itertools.count(1)
@@ -80,6 +83,7 @@ class FakePlatform:
         key = str(next(self._ids))
         self.shown[key] = Shown(key, message)
         self._move()
+        await self.answering.wait()
         self.after_send(message)
         return Receipt(chat=message.chat, ids=(key,), editable=True, deletable=True)
 

@@ -20,7 +20,7 @@ from chatelier import (
     token,
 )
 
-ANIMALS = ("red fox", "heron", "snow hare", "badger", "otter")
+ANIMALS = ("red fox", "heron", "snow hare", "badger", "pine marten")
 PLACES = ("in deep snow", "under a street lamp", "on a river bank at dawn", "in a greenhouse")
 MOODS = {"calm": "soft light, few colours", "wild": "storm, strong contrasts"}
 

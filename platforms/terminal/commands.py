@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -158,7 +159,8 @@ def chat(out: Out = Path(), name: As = "", config: Config = None) -> None:
 
 async def _chat(out: Path, name: str, config: Path | None) -> None:
     check_folder(out)
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr] # stdin is a text file here
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # what is no text must not end the conversation
     screen = Screen(sys.stdout, redraws=sys.stdout.isatty() and sys.stdin.isatty())
     with Interrupts() as interrupts:
         async with (

@@ -113,11 +113,13 @@ class Open:
             waiting.cancel()
             interruption.cancel()
 
-    async def cancel(self, event: str) -> None:
-        """Press the button under the job of this event, if it has one."""
-        self.talk.terminal.screen.print(words.CANCELLING)
-        if job := await job_of(self.runtime, self.talk.terminal.name, event):
+    async def cancel(self, event: str) -> bool:
+        """Press the button under the job of this event. False when it has none."""
+        job = await job_of(self.runtime, self.talk.terminal.name, event)
+        if job:
+            self.talk.terminal.screen.print(words.CANCELLING)
             await self.talk.press(OnJob(job=job, verb="cancel").payload)
+        return bool(job)
 
     def _stopped(self) -> BaseException:
         """Why the gateway inside ended before its time."""

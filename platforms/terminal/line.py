@@ -44,17 +44,18 @@ class Completion:
         if last.startswith("@"):
             return [f"@{path}" for path in sorted(glob.glob(glob.escape(last[1:]) + "*"))]
         if not before:
-            return [f"/{name} " for name in await self._ask("", "", last)] if last.startswith("/") else []
+            return [f"/{name} " for name in await self._ask("", "", last[1:])] if last.startswith("/") else []
         command = before[0].removeprefix("/")
         if last.startswith("--"):
             return [f"{name} " for name in self._options(command) if name.startswith(last)]
         if before[-1].startswith("--"):
-            return [_quoted(value) for value in await self._ask(command, before[-1][2:], last)]
+            return _as_words(await self._ask(command, before[-1][2:], last))
         return []
 
     async def _ask(self, command: str, option: str, typed: str) -> Sequence[str]:
+        """Only what begins with it: readline puts what all candidates have in common in the place of the word."""
         found = await self._gateway.complete(self._chat, self._handle, command, option, typed)
-        return [choice.value for choice in found]
+        return [choice.value for choice in found if choice.value.casefold().startswith(typed.casefold())]
 
     def _options(self, command: str) -> list[str]:
         return [f"--{option.name}" for one in self._gateway.commands if one.name == command for option in one.options]
@@ -76,8 +77,11 @@ class Completion:
         return complete
 
 
-def _quoted(value: str) -> str:
-    return f'"{value}" ' if " " in value else f"{value} "
+def _as_words(values: Sequence[str]) -> list[str]:
+    """The one that it must be, in quotes if it has blanks; several as they are, to go on typing."""
+    if len(values) > 1:
+        return list(values)
+    return [f'"{value}" ' if " " in value else f"{value} " for value in values]
 
 
 @contextmanager

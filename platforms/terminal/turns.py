@@ -29,8 +29,7 @@ class Turns:
         self._talk = conversation.talk
         self._screen = screen
         self._interrupts = interrupts
-        self._latest = ""
-        self._running: set[asyncio.Task[Outcome]] = set()
+        self._running: dict[str, asyncio.Task[Outcome]] = {}
 
     async def run(self) -> None:
         """Until the person leaves."""
@@ -42,7 +41,7 @@ class Turns:
         except Left:
             pass
         finally:
-            for task in self._running:
+            for task in self._running.values():
                 task.cancel()
 
     async def _turn(self, line: str) -> None:
@@ -57,10 +56,9 @@ class Turns:
         except ChatelierError as error:
             self._screen.print(str(error))
             return
-        self._latest = event
         outcome = asyncio.create_task(self._open.outcome(event, asyncio.Event()))
-        self._running.add(outcome)
-        outcome.add_done_callback(self._running.discard)
+        self._running[event] = outcome
+        outcome.add_done_callback(lambda _: self._running.pop(event, None))
         if not self._screen.redraws:
             await self._heeding(outcome)
 
@@ -113,8 +111,9 @@ class Turns:
     async def _interrupted(self) -> None:
         if self._interrupts.left:
             raise Left
-        if self._running and self._latest:
-            await self._open.cancel(self._latest)
+        for event in reversed(list(self._running)):
+            if await self._open.cancel(event):
+                break
         else:
             self._screen.print(words.NOTHING_RUNS)
         self._interrupts.first.clear()

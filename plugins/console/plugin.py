@@ -9,12 +9,27 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chatelier import Gone, Register, Runtime, Section, Settings, Tx, cancel_job, guard, hookimpl, result_blob
+from chatelier import (
+    BadInput,
+    Gone,
+    Register,
+    Runtime,
+    Section,
+    Settings,
+    Tx,
+    Unavailable,
+    cancel_job,
+    guard,
+    hookimpl,
+    result_blob,
+)
 
 from . import view
 
 PAGE = Path(__file__).parent / "page"
-THUMBNAIL_PIXELS = 160
+THUMBNAIL_PIXELS = 192
+# With "no-referrer", which is everybody's default here, a browser hides where a form comes from, and the form is refused.
+HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 
@@ -65,10 +80,18 @@ class Plugin:
         return self._runtime
 
     async def _page(self, request: Request) -> Response:
-        return HTMLResponse(view.page(await view.now(self.runtime)), headers={"Cache-Control": "no-store"})
+        now, status = await self._look()
+        return HTMLResponse(view.page(now), status, HEADERS)
 
     async def _now(self, request: Request) -> Response:
-        return HTMLResponse(await view.now(self.runtime), headers={"Cache-Control": "no-store"})
+        return HTMLResponse(*await self._look(), HEADERS)
+
+    async def _look(self) -> tuple[str, int]:
+        """What the page shows, or why it cannot, and the status."""
+        try:
+            return await view.now(self.runtime), 200
+        except Unavailable as away:
+            return view.away(away), 503
 
     async def _part(self, request: Request) -> Response:
         path = PAGE / request.path_params["name"]
@@ -79,9 +102,9 @@ class Plugin:
     async def _thumbnail(self, request: Request) -> Response:
         try:
             data = await result_blob(self.runtime, request.path_params["result"])
-        except Gone:
+            small = await self.runtime.pictures.thumbnail(data, THUMBNAIL_PIXELS)
+        except (Gone, BadInput):  # swept by now, or no picture
             return Response(status_code=404)
-        small = await self.runtime.pictures.thumbnail(data, THUMBNAIL_PIXELS)
         return Response(small, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
     async def _cancel(self, request: Request) -> Response:

@@ -24,10 +24,10 @@ async def help_about(call: Call) -> None:
     registry = call.runtime.registry
     name = str(call.values.get("command") or "").strip().lstrip("/").lower()
     if not name:
-        await call.commit(None, Reply(text=overview(registry)))
+        await call.commit(None, Reply(text=overview(registry, operator=call.operator)))
         return
     command = registry.get(name)
-    if command is None:
+    if command is None or (command.operators and not call.operator):
         raise BadInput(unknown_command(name, registry))
     await call.commit(None, Reply(text=help_for(command)))
 

@@ -1,0 +1,273 @@
+"""The operator's page over the real port, and in a real browser."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from starlette.routing import BaseRoute
+
+from chatelier import Runtime, Said
+from chatelier.core.cli.serve import listening
+from chatelier.plugins.console import Plugin as Console
+from chatelier.plugins.essentials import Plugin as Essentials
+from chatelier.testing import FakeBackend, FakePlatform, FakeStore, Parts, running
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+EVIL = "<script>alert('fox')</script>' onerror='alert(1)"
+OPENS = "forty characters, or so it may be"
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str, name: str) -> list[str]:
+        return [attributes[name] for found, attributes in self.found if found == tag and name in attributes]
+
+
+@dataclass
+class Here:
+    runtime: Runtime
+    url: str
+    network: FakePlatform
+    backend: FakeBackend
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        async with self._client() as client:
+            return await client.get(path, headers={**self.headers, **headers})
+
+    async def post(self, path: str, **kwargs: Any) -> httpx.Response:
+        async with self._client() as client:
+            return await client.post(path, headers={"Origin": self.url, **self.headers}, **kwargs)
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, trust_env=False)
+
+    async def page(self) -> Elements:
+        answer = await self.get("/console")
+        assert answer.status_code == 200
+        return Elements(answer.text)
+
+    async def make(self, prompt: str = "a red fox") -> None:
+        """Ask for a picture; returns when it is shown, or, of a backend that holds, when it runs."""
+        submitted = asyncio.Event()
+        self.backend.after_submit = lambda _: submitted.set()
+        await self.network.receive(self.network.event(Said(text=f"/make {prompt}")))
+        await submitted.wait()
+        if not self.backend.hold:
+            await self.network.until(lambda: self.network.last.message.media)
+
+
+@asynccontextmanager
+async def console(folder: Path, *others: object, **http: Any) -> AsyncIterator[Here]:
+    network, backend = FakePlatform(), FakeBackend()
+    settings = {"http": {"port": 0, **http}, "workflows": {"folder": str(folder / "workflows")}}
+    (folder / "workflows").mkdir(exist_ok=True)
+    parts = Parts([network], [backend])
+    async with (
+        running(folder, parts, Console, Essentials, *others, settings=settings) as runtime,
+        listening(runtime) as url,
+    ):
+        yield Here(runtime, url, network, backend)
+        backend.finish()
+
+
+# --- who may open it
+
+
+async def test_without_a_token_it_answers_on_this_machine_only(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        assert (await here.get("/console")).status_code == 200
+        from_outside = await here.get("/console", **{"X-Forwarded-For": "203.0.113.9"})
+        assert from_outside.status_code == 403
+        assert "http.console_token" in from_outside.text
+
+
+async def test_with_a_token_every_part_of_it_is_locked(tmp_path: Path) -> None:
+    async with console(tmp_path, console_token=OPENS) as here:
+        for path in ("/console", "/console/now", "/console/thumbnail/x.0", "/console/page/console.css"):
+            answer = await here.get(path)
+            assert answer.status_code == 401, path
+            assert "token" in answer.text
+        for path in ("/console/cancel/x", "/console/refresh"):
+            assert (await here.post(path)).status_code == 401, path
+        here.headers = {"Authorization": f"Bearer {OPENS}"}
+        assert (await here.get("/console")).status_code == 200
+
+
+async def test_the_login_opens_it(tmp_path: Path) -> None:
+    async with console(tmp_path, console_token=OPENS) as here:
+        form = await here.get("/console", Accept="text/html")
+        assert "<form" in form.text
+        wrong = await here.post("/login/console", data={"token": "wrong", "next": "/console"})
+        assert wrong.status_code == 401
+        right = await here.post("/login/console", data={"token": OPENS, "next": "/console"})
+        assert (right.status_code, right.headers["location"]) == (303, "/console")
+        here.headers = {"Cookie": right.headers["set-cookie"].partition(";")[0]}
+        assert (await here.get("/console")).status_code == 200
+
+
+async def test_it_can_be_switched_off(tmp_path: Path) -> None:
+    from chatelier.plugins.console.plugin import ConsoleSettings  # noqa: PLC0415 - for this test alone
+
+    settings_off = ConsoleSettings(enabled=False)
+    plugin = Console()
+    routes: list[BaseRoute] = []
+    async with console(tmp_path) as here:
+        plugin.register_routes(routes.append, here.runtime.settings.with_sections({"console": settings_off}))
+    assert routes == []
+
+
+# --- what it shows
+
+
+async def test_it_shows_jobs_backends_workflows_plugins_and_health(tmp_path: Path) -> None:
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "broken.json").write_text("{not json")
+    async with console(tmp_path) as here:
+        await here.make("a red fox")
+        here.backend.hold = True
+        await here.make("a lighthouse")
+        page = await here.page()
+        for words in ("a red fox", "a lighthouse", "done", "fake", "/make", "broken.json", "loaded", "up"):
+            assert words in page.text, words
+        (thumbnail,) = page.all("img", "src")
+        picture = await here.get(thumbnail)
+        assert (picture.status_code, picture.headers["content-type"]) == (200, "image/webp")
+
+
+async def test_what_people_type_is_text(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        await here.make(EVIL)
+        page = await here.page()
+        assert EVIL.split("' ", maxsplit=1)[0] in page.text
+        assert page.all("script", "src") == ["/console/page/console.js"]
+        assert sum(tag == "script" for tag, _ in page.found) == 1
+        assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
+
+
+async def test_nothing_comes_from_anywhere_else(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        await here.make()
+        page = await here.page()
+        addresses = [value for name in ("src", "href", "action") for tag in ("script", "link", "img", "a", "form")
+                     for value in page.all(tag, name)]  # fmt: skip
+        assert len(addresses) >= 5
+        assert all(address.startswith("/") and not address.startswith("//") for address in addresses)
+        for part in ("console.css", "console.js"):
+            answer = await here.get(f"/console/page/{part}")
+            assert answer.status_code == 200
+            assert "//" not in answer.text.replace("// ", "")
+        for wrong in ("view.py", "..%2Fview.py", "nothing.css"):
+            assert (await here.get(f"/console/page/{wrong}")).status_code == 404
+
+
+async def test_a_job_is_cancelled_by_its_button(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        here.backend.hold = True
+        await here.make()
+        (action,) = [action for action in (await here.page()).all("form", "action") if "cancel" in action]
+        assert (await here.post(action)).status_code == 303
+        await here.network.until(lambda: "Cancelled" in here.network.last.text)
+        assert "Nothing waits or runs." in (await here.page()).text
+        assert (await here.post("/console/cancel/nothing")).status_code == 303
+
+
+async def test_a_foreign_page_cannot_press_its_buttons(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        here.headers = {"Origin": "https://elsewhere.example"}
+        for path in ("/console/cancel/x", "/console/refresh"):
+            assert (await here.post(path)).status_code == 403
+
+
+async def test_workflows_are_loaded_again(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        (tmp_path / "workflows" / "late.json").write_text("{not json")
+        assert (await here.post("/console/refresh")).status_code == 303
+        assert "late.json" in (await here.page()).text
+
+
+async def test_a_backend_that_is_down_or_broken_is_shown_and_stops_nobody(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        here.backend.down = True
+        assert "does not answer" in (await here.page()).text
+        here.backend.down = False
+        here.backend._up = lambda: 1 / 0  # type: ignore[method-assign,assignment] # a bug in somebody's plugin
+        assert "division by zero" in (await here.page()).text
+
+
+async def test_pictures_that_went_are_no_error(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        await here.make()
+        (address,) = (await here.page()).all("img", "src")
+        for file in [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]:
+            file.unlink()
+        assert (await here.get(address)).status_code == 404
+        assert (await here.get("/console/thumbnail/nothing.0")).status_code == 404
+
+
+async def test_a_store_that_is_away_is_said(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        store = here.runtime.store
+        assert isinstance(store, FakeStore)
+        store._closed = True
+        try:
+            answer = await here.get("/console/now")
+        finally:
+            store._closed = False
+        assert answer.status_code == 503
+        assert "closed" in answer.text
+
+
+# --- in a browser
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_the_page_in_a_browser(tmp_path: Path, browser: "Browser", width: int) -> None:
+    """Nothing wider than the screen, what moves is seen without a reload, and its buttons work from the page itself."""
+    async with console(tmp_path) as here:
+        await here.make(f"{EVIL} {'word' * 100}")
+        here.backend.hold = True
+        await here.make("a lighthouse")
+        page = await browser.new_page(viewport={"width": width, "height": 800})
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("dialog", lambda dialog: errors.append(dialog.message))
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        await page.goto(f"{here.url}/console")
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        await page.get_by_role("button", name="Cancel").click()
+        await here.network.until(lambda: "Cancelled" in here.network.last.text)
+        await page.get_by_text("Nothing waits or runs.").wait_for(timeout=10_000)
+        here.backend.hold = False
+        await here.make("a forest at night")
+        await page.mouse.move(0, 0)
+        await page.evaluate("document.activeElement.blur()")
+        await page.get_by_text("a forest at night").wait_for(timeout=10_000)
+        await page.get_by_role("button", name="Load workflows again").click()
+        await page.get_by_text("Nothing waits or runs.").wait_for()
+        assert errors == []
+        assert all(request.startswith(here.url) for request in requests)
+        await page.close()
