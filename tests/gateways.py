@@ -26,7 +26,7 @@ from chatelier.core.cli.serve import listening
 from chatelier.core.gateway import Runtime, open_runtime
 
 CHATELIER = (sys.executable, "-m", "chatelier")
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds that a test waits for what must happen."""
 
 Wire = dict[str, Any]

@@ -213,7 +213,7 @@ async def _open_orders(me: Guest) -> int:
 
 async def test_progress_and_previews_arrive_and_the_card_becomes_the_result(here: Here) -> None:
     async with guest(here.url) as me:
-        done = await me.ask("/make a lighthouse at dusk --steps 48 --width 1024 --height 1024")
+        done = await me.ask("/make a lighthouse at dusk --steps 48 --width 1536 --height 1536")
         assert len(done.looks) > 2
         assert [plain for plain in map(str, (look["html"] for look in done.looks)) if "%" in plain]
         assert done.previews, "a preview was shown"

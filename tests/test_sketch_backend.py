@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import threading
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +16,7 @@ from PIL import Image
 
 from chatelier import Attempt, Backend, Blob, Ended, Gone, OperatorMust, Output, Progress, Refused
 from chatelier.plugins.sketch.backend import SketchBackend
+from chatelier.plugins.sketch.folders import Folders
 from chatelier.plugins.sketch.settings import SketchSettings
 from sketching import PATIENCE, node, text_to_image, tiny, workflow
 
@@ -284,3 +286,15 @@ async def test_a_folder_that_cannot_be_made_is_the_operators_business(tmp_path: 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OperatorMust, match="cannot write its folder"):
         await SketchBackend(tmp_path / "file", SketchSettings()).run()
+
+
+def test_a_second_process_on_the_same_folders_leaves_fresh_temporary_files_alone(tmp_path: Path) -> None:
+    first = Folders(tmp_path, shared=True)
+    first.prepare()
+    fresh, old = first["temp"] / "fresh.png", first["temp"] / "old.png"
+    for path in (fresh, old):
+        path.write_bytes(b"x")
+    os.utime(old, (1, 1))
+    Folders(tmp_path, shared=True).prepare()
+    assert fresh.exists()
+    assert not old.exists()

@@ -31,14 +31,14 @@ def too_big(limit: int) -> BadInput:
 
 def too_many_pixels(width: int, height: int, limit: int) -> BadInput:
     return BadInput(
-        f"That picture is {width:,} × {height:,} pixels; the most is {limit / 1e6:g} megapixels. "  # noqa: RUF001 - the sign people read
+        f"That picture is {width:,} × {height:,} pixels; the most is {limit / 1e6:g} megapixels. "
         "Scale it down and send it again."
     )
 
 
 def too_many_frames(frames: int, width: int, height: int) -> BadInput:
     return BadInput(
-        f"That animation has {frames:,} frames of {width:,} × {height:,} pixels, which is too much. "  # noqa: RUF001 - the sign people read
+        f"That animation has {frames:,} frames of {width:,} × {height:,} pixels, which is too much. "
         "Make it shorter or smaller and send it again."
     )
 

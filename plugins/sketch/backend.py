@@ -65,7 +65,7 @@ class SketchBackend:
     name = "sketch"
 
     def __init__(self, root: Path, settings: SketchSettings) -> None:
-        self._shop = Workshop(root, Models(settings.models), tell=self._tell, seconds=settings.seconds)
+        self._shop = Workshop(root, Models(settings.models), tell=self._tell, seconds=settings.seconds, shared=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watched: OrderedDict[str, _Watched] = OrderedDict()
 

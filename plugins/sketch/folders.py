@@ -11,6 +11,7 @@ from pathlib import Path
 
 KINDS = ("input", "output", "temp")
 _MARKED = re.compile(r"(.*) \[(input|output|temp)\]", re.DOTALL)
+TEMP_SECONDS = 86_400
 SIDECAR = ".part"
 """The ending of a file that is still being written."""
 
@@ -29,10 +30,11 @@ class Saving:
 
 
 class Folders:
-    """All below `root`."""
+    """All below `root`. shared: other processes work there at the same time."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, shared: bool = False) -> None:
         self.root = root.absolute()
+        self._shared = shared
 
     def __getitem__(self, kind: str) -> Path:
         if kind not in KINDS:
@@ -40,10 +42,15 @@ class Folders:
         return self.root / kind
 
     def prepare(self) -> None:
-        """Makes them, and empties the temporary one."""
-        shutil.rmtree(self["temp"], ignore_errors=True)
+        """Makes them, and empties the temporary one; of a shared one only what is a day old."""
+        if not self._shared:
+            shutil.rmtree(self["temp"], ignore_errors=True)
         for kind in KINDS:
             self[kind].mkdir(parents=True, exist_ok=True)
+        before = time.time() - TEMP_SECONDS
+        for path in self["temp"].rglob("*"):
+            if path.is_file() and path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
 
     def inside(self, kind: str, *parts: str) -> Path | None:
         """The path of a file or folder below one of the folders; None when it would lie outside."""

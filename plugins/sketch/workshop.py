@@ -29,7 +29,10 @@ class Accepted:
 
 
 class Workshop:
-    """`tell` hears every message on the worker's thread, or on the caller's for what a caller changes."""
+    """`tell` hears every message on the worker's thread, or on the caller's for what a caller changes.
+
+    shared: other processes use the same folders.
+    """
 
     def __init__(
         self,
@@ -39,8 +42,9 @@ class Workshop:
         tell: Tell,
         faults: Faults | None = None,
         seconds: float = 0,
+        shared: bool = False,
     ) -> None:
-        self.folders = Folders(root)
+        self.folders = Folders(root, shared=shared)
         self.models = models
         self.faults = faults or Faults()
         self._tell = tell
