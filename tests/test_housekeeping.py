@@ -138,7 +138,10 @@ async def test_a_job_takes_its_results_and_bytes_with_it() -> None:
 async def test_what_people_sent_goes_before_what_was_made_of_it() -> None:
     async with house(inputs_days=1) as home:
         made, given = await home.blob("a"), await home.blob("b")
-        jobs = [await home.order(await home.event(), [given]) for _ in range(120)]
+        jobs = []
+        for _ in range(120):
+            jobs.append(await home.order(await home.event(), [given]))
+            await home.clock.advance(0.01)
         await home.result(jobs[0].key, 0, made)
         await home.care.round()
         assert len(await home.owners(given)) == 100

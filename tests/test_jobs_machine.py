@@ -1,205 +1,21 @@
 """A machine that walks the table of jobs: orders, workers that die and come back, servers that lie; and what must hold."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeVar
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from chatelier import JOBS, Attempt, BadInput, ChatRef, Ended, Job, Lost, Refused, Retry, Tx, Unavailable, Uncertain
-from chatelier.core.chat.outbox import MESSAGES, Address
-from chatelier.core.gateway import KINDS
-from chatelier.core.generation import words
-from chatelier.core.generation.backend import Output, Progress
-from chatelier.core.generation.dispatcher import Dispatcher
+from chatelier import Ended, Job, Output, Progress
+from chatelier.core.chat.outbox import MESSAGES
 from chatelier.core.generation.jobs import ATTEMPTS, ORDERS, RESULTS, WORKLOADS
-from chatelier.core.generation.ordering import wanted_run
-from chatelier.core.generation.orders import Terms, ask_to_cancel, take
-from chatelier.core.generation.placing import Placing
-from chatelier.core.generation.run import JobRun, Workshop
-from chatelier.core.leases import held
-from chatelier.core.storage import Changes, Kind, Store
-from chatelier.core.testing.backend import FakeBackend
-from chatelier.core.testing.blobs import MemoryBlobs
-from chatelier.core.testing.clock import FakeClock, settle
-from chatelier.core.testing.gateway import PICTURE
-from chatelier.core.testing.store import FakeStore
+from chatelier.core.testing.clock import settle
+from jobs_world import ATTEMPTS_AT_MOST, OPEN_ORDERS, Submission, World
 
 T = TypeVar("T")
-ATTEMPTS_AT_MOST = 3
-OPEN_ORDERS = 3
 PEOPLE = ("ada", "bob")
-CHAT = ChatRef(platform="fake", chat="room", direct=True)
-Submission = Literal["taken", "refused", "later", "lost on the way", "answer lost"]
-
-
-class View:
-    """A process's view of the store: it can die with its process, or stop in the middle of everything."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.is_dead = False
-        self.thawed = asyncio.Event()
-        self.thawed.set()
-
-    async def _pass(self) -> None:
-        await self.thawed.wait()
-        if self.is_dead:
-            raise Unavailable("this process is dead")
-
-    async def get(self, kind: Kind[Any], key: str, *, by: str = "") -> Any:
-        await self._pass()
-        return await self._store.get(kind, key, by=by)
-
-    async def find(self, kind: Kind[Any], where: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
-        await self._pass()
-        return await self._store.find(kind, where, **options)
-
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
-        await self._pass()
-        return await self._store.atomically(work)
-
-    def changes(self, *kinds: Kind[Any]) -> Changes:
-        return self._store.changes(*kinds)
-
-    async def check(self) -> list[str]:
-        return await self._store.check()
-
-    async def backup(self, target: str) -> None:
-        await self._store.backup(target)
-
-
-class Server(FakeBackend):
-    """Notes an attempt that it is given twice."""
-
-    def __init__(self) -> None:
-        super().__init__(hold=True)
-        self.given_twice: list[str] = []
-        self.knew: set[str] = set()
-
-    async def submit(self, attempt: Attempt) -> str:
-        if attempt.id in self.knew:
-            self.given_twice.append(attempt.id)
-        try:
-            return await super().submit(attempt)
-        finally:
-            self.knew |= set(self.runs)
-
-
-class Worker:
-    """A process that takes jobs."""
-
-    def __init__(self, name: str, store: Store, server: Server, clock: FakeClock) -> None:
-        self.view = View(store)
-        shop = Workshop(
-            store=self.view,
-            blobs=MemoryBlobs(self.view),
-            backends={server.name: server},
-            placing=Placing({server.name: server}),
-            clock=clock,
-            owner=name,
-            attempts=ATTEMPTS_AT_MOST,
-            run_seconds=600.0,
-            fetch_seconds=120.0,
-        )
-        self.dispatcher = Dispatcher(shop)
-        self.task = asyncio.create_task(self.dispatcher.run())
-
-    @property
-    def is_frozen(self) -> bool:
-        return not self.view.thawed.is_set()
-
-    async def stop(self) -> None:
-        self.view.thawed.set()
-        self.task.cancel()
-        await asyncio.wait({self.task})
-
-    async def crash(self) -> None:
-        self.view.is_dead = True
-        await self.stop()
-
-
-class World:
-    """The store, the server and the clock of one example, and what was asked of them."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.store = FakeStore(KINDS, self.clock)
-        self.server = Server()
-        self.workers: dict[str, Worker] = {}
-        self.events = 0
-        self.started = 0
-        self.cancelled_in_time: set[str] = set()
-        self.too_late: set[str] = set()
-
-    async def order(self, person: str) -> None:
-        self.events += 1
-        event = f"event {self.events}"
-        terms = Terms(open_orders=OPEN_ORDERS, queue_seconds=900.0)
-        to = Address(chat=CHAT, sender=f"fake:{person}", reply_to="1")
-        wanted = wanted_run(PICTURE, {"prompt": event})
-        open_before = await self.store.find(ORDERS, {"person": person, "state": "open"}, order="created")
-
-        async def work(tx: Tx) -> None:
-            await take(tx, person, to, event, [wanted], terms, command="make")
-
-        try:
-            await self.store.atomically(work)
-        except BadInput:
-            assert len(open_before) == OPEN_ORDERS
-        else:
-            assert len(open_before) < OPEN_ORDERS
-
-    async def cancel(self, job: str) -> None:
-        said = await self.store.atomically(lambda tx: ask_to_cancel(tx, job))
-        if said in (words.CANCELLED, words.CANCELLING):
-            self.cancelled_in_time.add(job)
-        elif said == words.TOO_LATE:
-            self.too_late.add(job)
-
-    def start(self) -> None:
-        self.started += 1
-        name = f"worker {self.started}"
-        self.workers[name] = Worker(name, self.store, self.server, self.clock)
-
-    def submissions_are(self, how: Submission) -> None:
-        errors = {"refused": Refused("bad graph"), "later": Retry(3.0), "lost on the way": Uncertain("sent?")}
-
-        def before(_: Attempt) -> None:
-            if how in errors:
-                raise errors[how]
-
-        def after(_: Attempt) -> None:
-            if how == "answer lost":
-                raise Uncertain("no answer")
-
-        self.server.refuse, self.server.after_submit = before, after
-
-    async def jobs(self) -> list[Job]:
-        return await self.store.find(JOBS, order="created", limit=1_000)
-
-    async def heal(self) -> None:
-        """All is well again, for as long as it takes."""
-        self.server.down = self.server.cut_off = False
-        self.submissions_are("taken")
-        for worker in self.workers.values():
-            worker.view.thawed.set()
-        self.start()
-        for _ in range(40):
-            self.server.wake()
-            self.server.finish()
-            await self.clock.advance(20)
-            if not any(job.open for job in await self.jobs()):
-                return
-        raise AssertionError(f"still open: {[job for job in await self.jobs() if job.open]}")
-
-    async def end(self) -> None:
-        for worker in self.workers.values():
-            await worker.crash()
 
 
 def pick(data: st.DataObject, options: list[Any]) -> Any:
@@ -268,10 +84,11 @@ class JobsMachine(RuleBasedStateMachine):
     def submit_so(self, how: Submission) -> None:
         self.do(self._call(lambda: self.world.submissions_are(how)))
 
-    @rule(down=st.booleans(), cut_off=st.booleans())
-    def come_and_go(self, down: bool, cut_off: bool) -> None:
+    @rule(down=st.booleans(), cut_off=st.booleans(), deaf=st.booleans())
+    def come_and_go(self, down: bool, cut_off: bool, deaf: bool) -> None:
         def change() -> None:
             self.world.server.down, self.world.server.cut_off = down, cut_off
+            self.world.server.cancellable = not deaf
             self.world.server.wake()
 
         self.do(self._call(change))
@@ -317,7 +134,7 @@ class JobsMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_job_ends_once(self) -> None:
-        for job in self.do(self.world.jobs()):
+        for job in self.runner.run(self.world.jobs()):
             if job.key in self.ended:
                 assert job == self.ended[job.key], "nobody writes to a job that has ended"
             elif not job.open:
@@ -326,15 +143,15 @@ class JobsMachine(RuleBasedStateMachine):
 
     @invariant()
     def an_ended_job_was_told_once_and_an_open_one_not_yet(self) -> None:
-        messages = self.do(self.world.store.find(MESSAGES, order="created", limit=1_000))
-        for job in self.do(self.world.jobs()):
+        messages = self.runner.run(self.world.store.find(MESSAGES, order="created", limit=1_000))
+        for job in self.runner.run(self.world.jobs()):
             final = [message for message in messages if message.job == job.key]
             assert len(final) == (0 if job.open else 1)
 
     @invariant()
     def a_done_job_has_each_output_once_and_others_show_none(self) -> None:
-        for job in self.do(self.world.jobs()):
-            results = self.do(self.world.store.find(RESULTS, {"job": job.key}, order="n"))
+        for job in self.runner.run(self.world.jobs()):
+            results = self.runner.run(self.world.store.find(RESULTS, {"job": job.key}, order="n"))
             if job.state == "done":
                 assert [result.n for result in results] == [output.n for output in job.outputs]
             elif job.state == "cancelled":
@@ -342,33 +159,35 @@ class JobsMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_open_orders_of_a_person_are_those_counted(self) -> None:
-        jobs = {job.key: job for job in self.do(self.world.jobs())}
+        jobs = {job.key: job for job in self.runner.run(self.world.jobs())}
         for person in PEOPLE:
-            load = self.do(self.world.store.get(WORKLOADS, person))
-            orders = self.do(self.world.store.find(ORDERS, {"person": person, "state": "open"}, order="created"))
+            load = self.runner.run(self.world.store.get(WORKLOADS, person))
+            orders = self.runner.run(
+                self.world.store.find(ORDERS, {"person": person, "state": "open"}, order="created")
+            )
             assert sorted(load.orders if load else ()) == sorted(order.key for order in orders)
             assert len(orders) <= OPEN_ORDERS
             assert all(any(jobs[key].open for key in order.jobs) for order in orders)
 
     @invariant()
     def attempts_keep_to_the_limit(self) -> None:
-        for job in self.do(self.world.jobs()):
+        for job in self.runner.run(self.world.jobs()):
             assert job.attempts <= ATTEMPTS_AT_MOST
-            attempts = self.do(self.world.store.find(ATTEMPTS, {"job": job.key}, order="created"))
+            attempts = self.runner.run(self.world.store.find(ATTEMPTS, {"job": job.key}, order="created"))
             alive = [row.key for row in attempts if row.state in ("submitting", "submitted")]
             assert alive == ([job.attempt] if job.open and job.attempt and job.state != "storing" else [])
         assert self.world.server.given_twice == []
 
     @invariant()
     def a_cancel_counts_until_the_outputs_are_there(self) -> None:
-        for job in self.do(self.world.jobs()):
+        for job in self.runner.run(self.world.jobs()):
             if not job.open:
                 assert job.state != "done" or job.key not in self.world.cancelled_in_time
                 assert job.state != "cancelled" or job.key not in self.world.too_late
 
     @invariant()
     def whatever_is_open_can_be_claimed_some_day(self) -> None:
-        for job in self.do(self.world.jobs()):
+        for job in self.runner.run(self.world.jobs()):
             assert (job.due is not None) == job.open
 
     def teardown(self) -> None:
@@ -386,82 +205,6 @@ class JobsMachine(RuleBasedStateMachine):
 
 
 JobsMachine.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestJobs = JobsMachine.TestCase
-
-
-async def test_a_worker_that_lost_its_lease_writes_nothing() -> None:
-    world = World()
-    world.server.hold = False
-    await world.order("ada")
-    world.start()
-    frozen = world.workers["worker 1"]
-    world.submissions_are("answer lost")
-    await settle()
-    (job,) = await world.jobs()
-    run = frozen.dispatcher.running[job.key]
-    frozen.view.thawed.clear()
-    await world.clock.advance(31)
-    world.start()
-    await world.clock.advance(31)
-    (job,) = await world.jobs()
-    assert job.state == "done"
-    frozen.view.thawed.set()
-    await world.clock.advance(1)
-    assert await world.jobs() == [job]
-    assert frozen.dispatcher.running == {}
-    with pytest.raises(Lost):
-        await world.store.atomically(lambda tx: held(tx, JOBS, job.key, "worker 1", run.fence))
-    await world.end()
-
-
-async def test_a_job_that_crashes_whoever_takes_it_is_given_up() -> None:
-    world = World()
-    world.server.down = True
-    await world.order("ada")
-    for _ in range(4):
-        job = await world.store.atomically(lambda tx: tx.claim(JOBS, {"open": True}, owner="x", seconds=30))
-        assert job is not None
-        await world.store.atomically(lambda tx, job=job: tx.replace(JOBS, _claimed_once_more(job)))
-        await world.clock.advance(31)
-    world.start()
-    await world.clock.advance(1)
-    (job,) = await world.jobs()
-    assert (job.state, job.words) == ("failed", words.CRASHED)
-    await world.end()
-
-
-def _claimed_once_more(job: Job) -> Job:
-    return replace(job, claims=job.claims + 1)
-
-
-async def test_an_attempt_on_a_server_that_was_cut_off_is_stopped_when_another_one_was_made() -> None:
-    world = World()
-    world.start()
-    await world.order("ada")
-    await world.clock.advance(1)
-    (first,) = world.server.runs
-    job_run: JobRun = next(iter(world.workers["worker 1"].dispatcher.running.values()))
-    assert job_run.job.attempt == first
-    await world.workers.pop("worker 1").crash()
-    async with asyncio.timeout(10):
-        await world.store.atomically(_back_to_submitting)
-    world.server.cut_off = True
-    world.start()
-    await world.clock.advance(100)
-    world.server.cut_off = False
-    await world.clock.advance(5)
-    (second,) = set(world.server.runs) - {first}
-    world.server.finish(second)
-    await world.clock.advance(5)
-    (job,) = await world.jobs()
-    assert job.state == "done"
-    assert world.server.runs[first].ended == Ended(state="cancelled")
-    await world.end()
-
-
-async def _back_to_submitting(tx: Tx) -> None:
-    """As if the process had died before it heard the server's answer."""
-    (job,) = await tx.find(JOBS, {"open": True}, order="created")
-    await tx.replace(JOBS, replace(job, state="submitting"))

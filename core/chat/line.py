@@ -177,11 +177,10 @@ class Line:
             row = await self._write(key, state="sending")
         if row.replaces:
             self._close_card(row.replaces, lane)
-            if await self._take_place(row):
-                return
-        if is_unsure:
-            row = await self._look_up(row)
-        await self._send_rest(row)
+        if not (row.replaces and await self._take_place(row)):
+            await self._send_rest(await self._look_up(row) if is_unsure else row)
+        if row.sign:
+            await self.signal(row.chat, row.sign, row.answers)
 
     async def _look_up(self, row: Message) -> Message:
         """The row without the part that nobody knew about, if that arrived; otherwise the part is to be sent."""

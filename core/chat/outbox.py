@@ -23,6 +23,7 @@ class Message(Record):
     shown: "conversation|id" of each native message, so that an answer to it finds it. replaces: the card whose place it takes.
     again: a part may have been sent before; that is said with it. repeated: which part. due: not before this moment.
     tries: sends that failed though the network was there.
+    answers: the id of the message that asked; it gets `sign`, where the network has such, once this one is out.
     """
 
     account: str
@@ -46,6 +47,8 @@ class Message(Record):
     job: str = ""
     replaces: str = ""
     words: str = ""
+    answers: str = ""
+    sign: Literal["", "seen", "done", "failed"] = ""
     created: Time
 
 
@@ -88,6 +91,7 @@ async def post(
     order: str = "",
     job: str = "",
     replaces: str = "",
+    sign: Literal["", "seen", "done", "failed"] = "",
 ) -> tuple[Message, ...]:
     """Put replies into the outbox, in this order. Their keys follow from `cause`, so that doing it again is Exists, never twice."""
     where = conversation(to.chat)
@@ -111,6 +115,8 @@ async def post(
             order=order,
             job=job,
             replaces=replaces,
+            answers=to.reply_to,
+            sign=sign,
             created=tx.now,
         )
         rows.append(await tx.insert(MESSAGES, row))

@@ -39,6 +39,7 @@ class Cards:
         self._previews = previews
         self._clock = clock
         self._drawn: dict[str, Drawn] = {}
+        self._cards: dict[str, Message] = {}
         self._busy_at: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -59,6 +60,7 @@ class Cards:
         jobs = await self._store.find(JOBS, where, order="created", limit=500)
         known = {job.key for job in jobs}
         self._drawn = {key: drawn for key, drawn in self._drawn.items() if key in known}
+        self._cards = {key: card for key, card in self._cards.items() if key in known}
         if not jobs:
             self._busy_at.clear()
             return False
@@ -68,18 +70,24 @@ class Cards:
         return True
 
     async def _draw(self, job: Job, waiting: Mapping[str, int]) -> None:
-        order = await self._store.get(ORDERS, job.order)
-        if order is None or order.jobs[0] != job.key:
+        card = self._cards.get(job.key) or await self._card_of(job)
+        if card is None:
             return
-        card = await self._store.get(MESSAGES, order.card)
-        if card is None or card.state != "sent" or len(card.receipts) != 1:
-            return
+        self._cards[job.key] = card
         now = self._clock.monotonic()
         if now - self._busy_at.get(card.conversation, -BUSY_SECONDS) >= BUSY_SECONDS:
             self._busy_at[card.conversation] = now
             await self._line.signal(card.chat, "busy")
         if card.receipts[0].editable:
             await self._edit(job, card, await self._text(job, waiting))
+
+    async def _card_of(self, job: Job) -> Message | None:
+        """The message to redraw for this job, once it is sent; it does not change any more while the job is open."""
+        order = await self._store.get(ORDERS, job.order)
+        if order is None or order.jobs[0] != job.key:
+            return None
+        card = await self._store.get(MESSAGES, order.card)
+        return card if card is not None and card.state == "sent" and len(card.receipts) == 1 else None
 
     async def _text(self, job: Job, waiting: Mapping[str, int]) -> str:
         if job.cancel:

@@ -63,9 +63,9 @@ class Dispatcher:
             if job is None:
                 return None
             job = await tx.replace(JOBS, replace(job, claims=job.claims + 1))
-            return await end(tx, job, "failed", words.CRASHED) if job.claims > CLAIMS else job
+            return await end(tx, job, "failed", words.CRASHED) if job.claims >= CLAIMS else job
 
-        if self._stopping:
+        if self._stopping or self.shop.clock.monotonic() < self.shop.placing.resting_until:
             return None
         try:
             job = await self.shop.store.atomically(work)

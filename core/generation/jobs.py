@@ -14,7 +14,7 @@ State = Literal["queued", "submitting", "submitted", "running", "storing", "done
 ENDED: tuple[State, ...] = ("done", "failed", "expired", "cancelled")
 LEASE_SECONDS = 30
 CLAIMS = 3
-"""Claims of a job without progress in between; the next one fails it, because it crashes whoever takes it."""
+"""At this claim without progress in between a job is failed: it crashed whoever took it before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

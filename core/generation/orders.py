@@ -47,7 +47,13 @@ async def take(
     card = words.card_waiting(jobs[0].title)
     cancel = Button(label=words.CANCEL, payload=OnJob(job=jobs[0].key, verb="cancel").payload)
     (row,) = await post(
-        tx, to, [Reply(text=card, buttons=((cancel,),))], cause=f"card {order_key}", event=event, order=order_key
+        tx,
+        to,
+        [Reply(text=card, buttons=((cancel,),))],
+        cause=f"card {order_key}",
+        event=event,
+        order=order_key,
+        sign="seen",
     )
     order = Order(
         key=order_key,
@@ -121,6 +127,7 @@ async def close(tx: Tx, job: Job, state: State, reply: Reply, *, words_: str = "
         order=order.key,
         job=job.key,
         replaces=order.card if first else "",
+        sign="done" if state == "done" else "failed",
     )
     others = [await tx.get(JOBS, key) for key in order.jobs if key != job.key]
     if not any(other.open for other in others if other):

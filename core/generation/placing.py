@@ -29,6 +29,11 @@ class Placing:
     def __init__(self, backends: Mapping[str, Backend]) -> None:
         self.backends = backends
         self.given: Counter[str] = Counter()
+        self.resting_until = float("-inf")
+
+    def rest(self, until: float) -> None:
+        """No backend of this process answers: it claims nothing before then, so that another process can."""
+        self.resting_until = until
 
     async def choose(self, job: Job) -> tuple[Backend, Description]:
         """Raises Refused, in words, when every backend that answers lacks something; Nowhere when none answers."""

@@ -112,7 +112,8 @@ class JobRun:
             await self._end("failed", str(no))
             return
         except Nowhere as nowhere:
-            await self._give_back(nowhere.after)
+            self.shop.placing.rest(self.shop.clock.monotonic() + nowhere.after)
+            await self._give_back(0.0)
         self._give_to(backend.name)
         attempt_id = str(uuid.uuid4())
         prefix = f"chatelier/{self.shop.clock.now():%Y-%m-%d}/{attempt_id}"

@@ -20,6 +20,8 @@ from .ordering import again, command_for, new_seed, order
 from .orders import ask_to_cancel
 
 EVERYBODY = ("again", "tweak", "info")
+MAKING = ("again", "tweak")
+"""These call the job's command anew, so plugins are asked as for any call of it."""
 
 
 async def press(call: Call, button: OnJob, values: Mapping[str, Any]) -> None:
@@ -29,6 +31,8 @@ async def press(call: Call, button: OnJob, values: Mapping[str, Any]) -> None:
         raise BadInput(chat_words.BUTTON_GONE)
     if button.verb not in EVERYBODY and not may(call, job):
         raise BadInput(chat_words.BUTTON_OTHERS)
+    if button.verb in MAKING and (refusal := await call.runtime.refusal(call.event, job.workflow)):
+        raise BadInput(refusal)
     match button.verb:
         case "again":
             workflow, merged = again(call.runtime, job, {})

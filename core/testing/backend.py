@@ -96,8 +96,8 @@ class FakeBackend:
             yield Ended(state="lost")
             return
         while run.ended is None:
-            yield run.progress
             run.moved.clear()
+            yield run.progress
             await run.moved.wait()
             self._reach()
             if self.forgets:

@@ -1,0 +1,762 @@
+"""Events become answers: once each, in order, with everybody's rights, whatever goes wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatelier import (
+    JOBS,
+    Ask,
+    BadInput,
+    Button,
+    ButtonRules,
+    Call,
+    Called,
+    Capabilities,
+    ChatChanged,
+    Command,
+    Defer,
+    Event,
+    FileRef,
+    FirstAnswer,
+    Gone,
+    Input,
+    Job,
+    OnJob,
+    Option,
+    Pressed,
+    Refused,
+    Reply,
+    Said,
+    Submitted,
+    Tx,
+    Unavailable,
+    Workflow,
+    hookimpl,
+    outcome_of,
+    store_action,
+)
+from chatelier.core.chat import words as chat_words
+from chatelier.core.chat.inbox import ARRIVALS, Arrival
+from chatelier.core.chat.outbox import MESSAGES
+from chatelier.core.commands import words as command_words
+from chatelier.core.gateway import KINDS, Runtime
+from chatelier.core.generation import words
+from chatelier.core.generation.jobs import ORDERS, RESULTS
+from chatelier.core.media.references import BLOBS
+from chatelier.core.testing.backend import PIXEL, FakeBackend
+from chatelier.core.testing.clock import FakeClock, settle
+from chatelier.core.testing.gateway import PICTURE, Parts, running
+from chatelier.core.testing.platform import ROOMY, FakePlatform, with_capabilities
+from chatelier.core.testing.store import FakeStore
+from chatelier.plugins.essentials import Plugin as Essentials
+from chatelier.plugins.sqlite import Plugin as Sqlite
+
+EFFECT = Workflow(
+    name="effect",
+    version="1" * 16,
+    title="Effect",
+    description="A picture from a picture.",
+    category="image to image",
+    graph={"1": {"class_type": "FakeImage", "inputs": {"text": "", "seed": 0, "image": ""}}},
+    inputs=(
+        Input(name="image", type="image", targets=(("1", "image"),), role="image", required=True),
+        Input(name="prompt", type="text", targets=(("1", "text"),), role="prompt", default="oil"),
+    ),
+    outputs=("1",),
+)
+
+
+class AwayStore(FakeStore):
+    """Answers with `trouble` while it is set."""
+
+    trouble: Exception | None = None
+
+    async def atomically(self, work: Callable[[Tx], Awaitable[Any]]) -> Any:
+        if self.trouble:
+            raise self.trouble
+        return await super().atomically(work)
+
+
+@dataclass
+class Studio:
+    """A gateway, its network and its server, and people who use it."""
+
+    runtime: Runtime
+    network: FakePlatform
+    backend: FakeBackend
+    clock: FakeClock | None
+
+    async def say(self, text: str = "", *, sender: str = "ada", chat: str = "room", **more: Any) -> FirstAnswer:
+        return await self.network.receive(self.network.event(Said(text=text, **more), sender=sender, chat=chat))
+
+    async def press(self, payload: str, *, sender: str = "ada", message: str = "", chat: str = "room") -> FirstAnswer:
+        body = Pressed(payload=payload, message_id=message)
+        return await self.network.receive(self.network.event(body, sender=sender, chat=chat))
+
+    async def submit(self, form: str, sender: str = "ada", **values: Any) -> FirstAnswer:
+        return await self.network.receive(self.network.event(Submitted(form=form, values=values), sender=sender))
+
+    async def answer(self, to: Awaitable[FirstAnswer]) -> str:
+        """What is shown newly because of this."""
+        before = len(self.network.shown)
+        await to
+        await self.network.until(lambda: len(self.network.shown) > before)
+        return self.network.last.text
+
+    async def picture(self, text: str = "/make a fox", sender: str = "ada") -> str:
+        """A job that is done; its result is the last message."""
+        before = len(self.network.shown)
+        await self.say(text, sender=sender)
+        await self.network.until(lambda: len(self.network.shown) > before and self.network.last.message.media)
+        return self.network.last.button("again").split(".")[1]
+
+    async def job(self, key: str) -> Job:
+        job = await self.runtime.store.get(JOBS, key)
+        assert job is not None
+        return job
+
+    async def jobs(self) -> list[Job]:
+        return await self.runtime.store.find(JOBS, order="created", limit=1_000)
+
+    async def arrivals(self) -> list[Arrival]:
+        return await self.runtime.store.find(ARRIVALS, order="received", limit=1_000)
+
+    async def pass_time(self, seconds: float) -> None:
+        assert self.clock is not None
+        await self.clock.advance(seconds)
+        for _ in range(4):
+            await settle()
+
+
+@asynccontextmanager
+async def studio(
+    folder: Path,
+    *plugins: object,
+    commands: Sequence[Command] = (),
+    can: Capabilities = ROOMY,
+    hold: bool = False,
+    clock: FakeClock | None = None,
+    store: FakeStore | None = None,
+    store_url: str = "memory:",
+    network: FakePlatform | None = None,
+    **settings: Any,
+) -> AsyncIterator[Studio]:
+    network = network or FakePlatform(can=can)
+    backend = FakeBackend(hold=hold)
+    parts = Parts([network], [backend], [PICTURE, EFFECT], commands, store)
+    chosen = {"store": store_url, **settings}
+    async with running(folder, parts, Essentials, *plugins, clock=clock, settings=chosen) as runtime:
+        await network.until(lambda: network.gateway is runtime)
+        yield Studio(runtime, network, backend, clock)
+
+
+@dataclass
+class Gate:
+    """A command whose handler waits until it is let through. calls: the texts it was called with, in order."""
+
+    command_options: dict[str, Any] = field(default_factory=dict)
+    name: str = "wait"
+    calls: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def command(self) -> Command:
+        option = Option(name="text", rest=True)
+        return Command(name=self.name, summary="Waits.", handler=self.handle, options=(option,), **self.command_options)
+
+    async def handle(self, call: Call) -> None:
+        text = str(call.values.get("text"))
+        self.calls.append(text)
+        self.begun.set()
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.stopped.append(text)
+            raise
+        await call.commit(None, Reply(text=f"waited for {text}"))
+
+
+def failing(error: Exception, seen: list[str]) -> Command:
+    async def handler(call: Call) -> None:
+        seen.append(call.arrival.key)
+        raise error
+
+    return Command(name="fail", summary="Fails.", handler=handler)
+
+
+# --- taking in
+
+
+async def test_an_event_is_stored_before_the_network_may_forget_it(tmp_path: Path) -> None:
+    gate = Gate()
+    async with studio(tmp_path, commands=[gate.command]) as at:
+        assert await at.say("/wait x") == Defer(private=False)
+        (arrival,) = await at.arrivals()
+        assert (arrival.state, arrival.tries) == ("new", 1)
+        gate.open.set()
+        await at.network.until(lambda: at.network.shown)
+        (arrival,) = await at.arrivals()
+        assert (arrival.state, arrival.owner, arrival.due) == ("handled", "", None)
+
+
+async def test_a_private_command_is_known_to_be_private_at_once(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        assert await at.say("/status") == Defer(private=True)
+        called = at.network.event(Called(command="status"))
+        assert await at.network.receive(called) == Defer(private=True)
+        assert await at.say("/nothing_like_it") == Defer()
+
+
+async def test_repeats_are_handled_once(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        event = at.network.event(Said(text="/make a fox"))
+        for _ in range(11):
+            await at.network.receive(event)
+        for n in range(2):
+            await at.network.receive(replace(event, keys=(f"another id {n}", event.keys[1])))
+        await at.network.until(lambda: at.network.shown and at.network.last.message.media)
+        await at.answer(at.say("/help make"))
+        assert len(await at.jobs()) == 1
+        assert len(at.network.shown) == 2
+
+
+async def test_a_store_that_is_away_means_that_nothing_is_acknowledged(tmp_path: Path) -> None:
+    store = AwayStore(KINDS)
+    async with studio(tmp_path, store=store) as at:
+        event = at.network.event(Said(text="/help"))
+        store.trouble = Unavailable("away")
+        with pytest.raises(Unavailable):
+            await at.network.receive(event)
+        store.trouble = None
+        assert "make" in await at.answer(at.network.receive(event))
+
+
+async def test_a_store_that_goes_away_in_between_delays_the_answer(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = AwayStore(KINDS, clock)
+
+    async def lose_the_store(call: Call) -> None:
+        store.trouble = Unavailable("away")
+        await call.commit(None, Reply(text="done"))
+
+    command = Command(name="lose", summary="Loses the store.", handler=lose_the_store)
+    async with studio(tmp_path, store=store, clock=clock, commands=[command]) as at:
+        await at.say("/lose")
+        await at.pass_time(12)
+        store.trouble = None
+        assert at.network.texts == []
+        await at.say("/help")
+        await at.pass_time(1)
+        assert len(at.network.texts) == 1
+
+
+async def test_too_many_waiting_events_are_told_to_come_back(tmp_path: Path) -> None:
+    gate = Gate()
+    async with studio(tmp_path, commands=[gate.command], limits={"busy_events": 2}) as at:
+        await at.say("/wait 1")
+        await at.say("/wait 2", sender="bob")
+        with pytest.raises(Unavailable, match="busy"):
+            await at.say("/wait 3", sender="eve")
+        gate.open.set()
+        await at.network.until(lambda: len(at.network.shown) == 2)
+        await at.answer(at.say("/help", sender="eve"))
+
+
+async def test_words_that_are_no_command_are_answered_in_direct_chats_only(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        assert await at.answer(at.say("hello")) == command_words.PLAIN_WORDS
+        await at.network.receive(at.network.event(Said(text="hello"), chat="group", direct=False))
+        await at.network.receive(at.network.event(ChatChanged(what="joined"), chat="group", direct=False))
+        await at.answer(at.say("/help", chat="group"))
+        assert len(at.network.shown) == 2
+
+
+async def test_what_cannot_be_understood_is_answered_in_words(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        assert "make" in await at.answer(at.say("/mkae a fox"))
+        assert "seed" in await at.answer(at.say("/make a fox --seed many"))
+        called = at.network.event(Called(command="make", options={"prompt": "x", "colour": "red"}))
+        assert "colour" in await at.answer(at.network.receive(called))
+        called = at.network.event(Called(command="nothing"))
+        assert "nothing" in await at.answer(at.network.receive(called))
+        assert await at.answer(at.press("strange")) == chat_words.BUTTON_GONE
+        assert await at.jobs() == []
+
+
+# --- trouble
+
+
+async def test_an_event_that_fails_three_times_is_set_aside_and_the_next_ones_pass(tmp_path: Path) -> None:
+    seen: list[str] = []
+    async with studio(tmp_path, clock=FakeClock(), commands=[failing(RuntimeError("boom"), seen)]) as at:
+        await at.say("/fail")
+        await at.say("/help")
+        await at.pass_time(1)
+        assert len(at.network.texts) == 1, "the next one does not wait"
+        await at.pass_time(30)
+        assert len(seen) == 3
+        assert at.network.texts[1:] == [chat_words.SET_ASIDE]
+        aside = [arrival for arrival in await at.arrivals() if arrival.state == "aside"]
+        assert [arrival.words for arrival in aside] == ["RuntimeError('boom')"]
+        outcome = await outcome_of(at.runtime, "fake", aside[0].event.keys[0])
+        assert outcome.state == "set aside"
+
+
+async def test_an_event_that_kills_its_process_three_times_is_set_aside(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = FakeStore(KINDS, clock)
+    gate = Gate()
+    async with studio(tmp_path, clock=clock, store=store, commands=[gate.command]) as at:
+        event = at.network.event(Said(text="/wait"))
+        dead = replace(await at.runtime.inbox.accept(event), owner="dead", tries=3)
+        await store.atomically(lambda tx: tx.replace(ARRIVALS, dead))
+        await at.pass_time(36)
+        assert at.network.texts == [chat_words.SET_ASIDE]
+        assert gate.calls == []
+
+
+async def test_an_event_whose_process_died_is_handled_by_the_next_one(tmp_path: Path) -> None:
+    async with studio(tmp_path, clock=FakeClock()) as at:
+        await at.runtime.inbox.accept(at.network.event(Said(text="/help")))
+        await at.pass_time(29)
+        assert at.network.texts == []
+        await at.pass_time(6)
+        assert len(at.network.texts) == 1
+
+
+async def test_a_handler_may_take_longer_than_a_lease(tmp_path: Path) -> None:
+    gate = Gate()
+    async with studio(tmp_path, clock=FakeClock(), commands=[gate.command]) as at:
+        await at.say("/wait 1")
+        await at.say("/wait 2")
+        await at.pass_time(300)
+        assert gate.calls == ["1"]
+        gate.open.set()
+        await at.pass_time(1)
+        assert at.network.texts == ["waited for 1", "waited for 2"]
+        assert [arrival.tries for arrival in await at.arrivals()] == [1, 1]
+
+
+@pytest.mark.parametrize("error", [BadInput("not *this*"), Refused("not *this*"), Gone("not *this*")])
+async def test_what_a_handler_refuses_is_said_once(tmp_path: Path, error: Exception) -> None:
+    seen: list[str] = []
+    async with studio(tmp_path, commands=[failing(error, seen)]) as at:
+        event = at.network.event(Said(text="/fail"))
+        assert await at.answer(at.network.receive(event)) == "not *this*"
+        assert len(seen) == 1
+        assert (await outcome_of(at.runtime, "fake", event.keys[0])).state == "refused"
+
+
+async def test_what_a_stop_cut_off_is_handled_at_the_next_start(tmp_path: Path) -> None:
+    store, network = FakeStore(KINDS), FakePlatform()
+    gate, again = Gate(), Gate()
+    again.open.set()
+    async with studio(tmp_path, store=store, network=network, commands=[gate.command]) as at:
+        await at.say("/wait x")
+        await gate.begun.wait()
+        await at.runtime.handling.stop()
+        assert gate.stopped == ["x"]
+    async with studio(tmp_path, store=store, network=network, commands=[again.command]) as at:
+        await network.until(lambda: network.shown)
+        (arrival,) = await at.arrivals()
+        assert (network.texts, arrival.tries) == (["waited for x"], 1)
+
+
+# --- order and overlap
+
+
+async def test_a_persons_messages_in_a_conversation_are_handled_one_after_the_other(tmp_path: Path) -> None:
+    gate = Gate()
+    async with studio(tmp_path, commands=[gate.command]) as at:
+        await at.say("/wait 1")
+        await at.say("/status")  # goes on beside it, and does not let the next one pass
+        await at.say("/wait 2")
+        await at.say("/wait 3", chat="elsewhere")
+        await at.say("/wait 4", sender="bob")
+        await at.network.until(lambda: at.network.shown)
+        await gate.begun.wait()
+        assert sorted(gate.calls) == ["1", "3", "4"]
+        gate.open.set()
+        await at.network.until(lambda: len(at.network.shown) == 5)
+        assert gate.calls[-1] == "2"
+
+
+async def test_a_command_may_take_the_place_of_all_that_is_under_way(tmp_path: Path) -> None:
+    gate = Gate({"overlap": "replace"})
+    async with studio(tmp_path, clock=FakeClock(), commands=[gate.command]) as at:
+        for n in range(1, 5):
+            await at.say(f"/wait {n}")
+            if n == 1:
+                await gate.begun.wait()
+        await at.pass_time(1)
+        gate.open.set()
+        await at.pass_time(120)
+        assert at.network.texts == ["waited for 4"]
+        assert gate.stopped == ["1"]
+        assert [arrival.state for arrival in await at.arrivals()] == ["handled"] * 4
+
+
+async def test_a_command_may_go_on_beside_another_one(tmp_path: Path) -> None:
+    gate = Gate({"overlap": "concurrent"})
+    async with studio(tmp_path, commands=[gate.command]) as at:
+        for n in (1, 2):
+            await at.say(f"/wait {n}")
+            await gate.begun.wait()
+            gate.begun.clear()
+        assert gate.calls == ["1", "2"]
+        gate.open.set()
+        await at.network.until(lambda: len(at.network.shown) == 2)
+
+
+# --- questions and forms
+
+
+async def test_what_is_missing_is_asked_for_and_the_next_message_answers(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        assert "prompt" in await at.answer(at.say("/make --seed 7"))
+        await at.picture("a red fox")
+        (job,) = await at.jobs()
+        assert (job.values["prompt"], job.values["seed"]) == ("a red fox", 7)
+        assert await at.answer(at.say("another fox")) == command_words.PLAIN_WORDS
+
+
+async def test_a_question_is_of_one_person_in_one_conversation(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        await at.answer(at.say("/make"))
+        assert await at.answer(at.say("hello", sender="bob")) == command_words.PLAIN_WORDS
+        assert await at.answer(at.say("hello", chat="elsewhere")) == command_words.PLAIN_WORDS
+        await at.answer(at.say("/quit"))
+        assert await at.answer(at.say("hello")) == command_words.PLAIN_WORDS
+        assert await at.jobs() == []
+
+
+async def test_a_question_lapses_after_a_minute(tmp_path: Path) -> None:
+    async with studio(tmp_path, clock=FakeClock()) as at:
+        await at.say("/make")
+        await at.pass_time(61)
+        await at.say("a fox")
+        await at.pass_time(1)
+        await at.say("a fox")
+        await at.pass_time(1)
+        assert at.network.texts[1:] == [chat_words.QUESTION_LAPSED, command_words.PLAIN_WORDS]
+        assert await at.jobs() == []
+
+
+async def test_two_missing_things_are_asked_for_one_at_a_time(tmp_path: Path) -> None:
+    said: list[Any] = []
+
+    async def handler(call: Call) -> None:
+        said.append(dict(call.values))
+        await call.commit(None, Reply(text="thanks"))
+
+    options = (Option(name="width", type="integer", required=True), Option(name="name", required=True))
+    async with studio(tmp_path, commands=[Command(name="two", summary="x", handler=handler, options=options)]) as at:
+        assert "width" in await at.answer(at.say("/two"))
+        assert "width" in await at.answer(at.say("wide")), "an answer that cannot be used is said to be so"
+        assert "width" in await at.answer(at.say("/two"))
+        assert "name" in await at.answer(at.say("512"))
+        assert await at.answer(at.say("ada")) == "thanks"
+        assert said == [{"width": 512, "name": "ada"}]
+
+
+FORMS = with_capabilities(forms=True, typed_options=True)
+
+
+async def test_where_there_are_forms_the_first_answer_is_one(tmp_path: Path) -> None:
+    async with studio(tmp_path, can=FORMS) as at:
+        event = at.network.event(Called(command="make", options={"seed": 5}))
+        asking = await at.network.receive(event)
+        assert isinstance(asking, Ask)
+        assert asking.form.values == {"seed": 5}
+        assert await at.network.receive(event) is None, "a repeat asks for nothing"
+        assert chat_words.NOT_YOURS in await at.answer(at.submit(asking.form.key, sender="bob", prompt="mine"))
+        assert "seed" in await at.answer(at.submit(asking.form.key, prompt="a fox", seed="many"))
+        before = len(at.network.shown)
+        await at.submit(asking.form.key, prompt="a fox")
+        await at.network.until(lambda: len(at.network.shown) > before and at.network.last.message.media)
+        assert await at.answer(at.submit(asking.form.key, prompt="once more")) == chat_words.BUTTON_GONE
+        (job,) = await at.jobs()
+        assert (job.values["prompt"], job.values["seed"]) == ("a fox", 5)
+
+
+async def test_a_form_that_is_sent_in_twice_at_once_is_one_order(tmp_path: Path) -> None:
+    async with studio(tmp_path, can=FORMS) as at:
+        asking = await at.network.receive(at.network.event(Called(command="make")))
+        assert isinstance(asking, Ask)
+        events = [
+            at.network.event(Submitted(form=asking.form.key, values={"prompt": "a fox"}), chat=f"tab {n}")
+            for n in range(5)
+        ]
+        await asyncio.gather(*(at.network.receive(event) for event in events))
+        await at.network.until(lambda: at.network.texts.count(chat_words.BUTTON_GONE) == 4)
+        assert len(await at.jobs()) == 1
+
+
+async def test_tweak_is_a_form_with_what_was_used(tmp_path: Path) -> None:
+    async with studio(tmp_path, can=FORMS) as at:
+        key = await at.picture()
+        asking = await at.press(OnJob(job=key, verb="tweak").payload, sender="bob")
+        assert isinstance(asking, Ask)
+        assert asking.form.values["prompt"] == "a fox"
+        await at.submit(asking.form.key, sender="bob", prompt="two foxes", seed="3")
+        await at.network.until(lambda: len(at.network.shown) == 2 and at.network.last.message.media)
+        first, second = await at.jobs()
+        assert second.values == {"prompt": "two foxes", "seed": 3}
+        assert first.person != second.person, "it is an order of who pressed"
+
+
+# --- buttons
+
+
+async def test_a_button_of_a_stored_action_works_for_whom_it_is_meant(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+
+        async def store(tx: Tx) -> list[str]:
+            for_all = await store_action(tx, "help", {"command": "make"})
+            for_ada = await store_action(tx, "help", {}, person="fake:ada")
+            only_once = await store_action(tx, "help", {}, once=True)
+            unknown = await store_action(tx, "no_such_command", {})
+            return [for_all.payload, for_ada.payload, only_once.payload, unknown.payload]
+
+        for_all, for_ada, only_once, unknown = await at.runtime.store.atomically(store)
+        for sender in ("ada", "bob", "bob"):
+            assert "make" in await at.answer(at.press(for_all, sender=sender))
+        assert "make" in await at.answer(at.press(for_ada))
+        assert await at.answer(at.press(for_ada, sender="bob")) == chat_words.NOT_YOURS
+        assert "make" in await at.answer(at.press(only_once))
+        assert await at.answer(at.press(only_once)) == chat_words.BUTTON_GONE
+        assert "no_such_command" in await at.answer(at.press(unknown))
+
+
+async def test_a_stored_action_that_lacks_something_is_used_up_by_its_question(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        action = await at.runtime.store.atomically(lambda tx: store_action(tx, "make", {"seed": 9}, once=True))
+        assert "prompt" in await at.answer(at.press(action.payload))
+        assert await at.answer(at.press(action.payload)) == chat_words.BUTTON_GONE
+
+
+async def test_where_there_are_no_buttons_a_number_presses_one(tmp_path: Path) -> None:
+    async with studio(tmp_path, can=with_capabilities(buttons=ButtonRules())) as at:
+        await at.say("/make a fox")
+        await at.network.until(lambda: at.network.shown and at.network.last.message.media)
+        await at.answer(at.say("1"))
+        await at.network.until(lambda: len(at.network.shown) == 2 and at.network.last.message.media)
+        assert len(await at.jobs()) == 2
+        assert await at.answer(at.say("77")) == command_words.PLAIN_WORDS
+
+
+async def test_a_number_answers_an_open_question_before_it_presses_a_button(tmp_path: Path) -> None:
+    said: list[Any] = []
+
+    async def handler(call: Call) -> None:
+        said.append(call.values["width"])
+        buttons = ((Button(label="go", payload="a.x"),),)
+        await call.commit(None, Reply(text="thanks", buttons=buttons))
+
+    command = Command(
+        name="ask", summary="x", handler=handler, options=(Option(name="width", type="integer", required=True),)
+    )
+    async with studio(tmp_path, can=with_capabilities(buttons=ButtonRules()), commands=[command]) as at:
+        for _ in range(2):
+            await at.answer(at.say("/ask"))
+            await at.answer(at.say("1"))
+        assert said == [1, 1]
+
+
+async def test_again_and_info_are_for_everybody_and_the_rest_for_its_person_and_operators(tmp_path: Path) -> None:
+    async with studio(tmp_path, operators=("fake:root",)) as at:
+        key = await at.picture()
+        shown = at.network.last.id
+        for verb in ("hide", "up", "down", "cancel", "show"):
+            payload = OnJob(job=key, verb=verb).payload
+            refused = await at.answer(at.press(payload, sender="bob", message=shown))
+            assert refused == chat_words.BUTTON_OTHERS
+        assert "seed" in await at.answer(at.press(OnJob(job=key, verb="info").payload, sender="bob"))
+        assert "a fox" in await at.answer(at.press(OnJob(job=key, verb="show").payload, sender="root"))
+        before = len(at.network.shown)
+        await at.press(OnJob(job=key, verb="again").payload, sender="bob")
+        await at.network.until(lambda: len(at.network.shown) > before and at.network.last.message.media)
+        assert len({job.person for job in await at.jobs()}) == 2
+        assert await at.answer(at.press(OnJob(job=key, verb="paint").payload)) == chat_words.BUTTON_GONE
+        assert await at.answer(at.press("j.nosuchjob.info")) == chat_words.BUTTON_GONE
+
+
+async def test_a_result_is_hidden_and_shown_again(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        key = await at.picture()
+        shown = at.network.last
+        await at.press(OnJob(job=key, verb="hide").payload, message=shown.id)
+        await at.network.until(lambda: not shown.message.media)
+        assert shown.text == words.HIDDEN
+        assert "a fox" in await at.answer(at.press(shown.button("show"), message=shown.id))
+        assert at.network.last.message.media
+        assert at.network.last.button("again")
+        assert await at.answer(at.press(OnJob(job=key, verb="hide").payload)) == chat_words.BUTTON_GONE
+
+
+async def test_a_rating_is_kept_and_may_change(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        key = await at.picture()
+        for verb, rating in (("up", 1), ("down", -1)):
+            assert await at.answer(at.press(OnJob(job=key, verb=verb).payload)) == words.RATED
+            (result,) = await at.runtime.store.find(RESULTS, {"job": key}, order="n")
+            assert list(result.ratings.values()) == [rating]
+
+
+async def test_tweak_without_forms_is_a_line_to_send_back(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        key = await at.picture('/make a -- "fox" --seed 4')
+        line = (await at.answer(at.press(OnJob(job=key, verb="tweak").payload))).splitlines()
+        (command,) = [one for one in line if one.startswith("/make")]
+        await at.picture(command)
+        first, second = await at.jobs()
+        assert first.values == second.values
+
+
+async def test_a_job_can_be_cancelled_by_button_and_by_command(tmp_path: Path) -> None:
+    async with studio(tmp_path, hold=True) as at:
+        await at.answer(at.say("/make one"))
+        await at.network.until(lambda: at.backend.runs)
+        (job,) = await at.jobs()
+        assert job.key in await at.answer(at.say("/status"))
+        assert job.key in await at.answer(at.say(f"/show {job.key}"))
+        card = next(iter(at.network.shown.values()))
+        await at.press(OnJob(job=job.key, verb="cancel").payload)
+        await at.network.until(lambda: "cancelled" in card.text.lower())
+        assert (await at.job(job.key)).state == "cancelled"
+        assert "cancelled already" in await at.answer(at.press(OnJob(job=job.key, verb="cancel").payload))
+        assert "cancelled" in await at.answer(at.say(f"/show {job.key}"))
+        await at.answer(at.say("/make two"))
+        await at.say("/cancel")
+        await at.network.until(lambda: [job for job in at.network.texts if "cancelled" in job.lower()])
+        assert {run.ended.state for run in at.backend.runs.values() if run.ended} == {"cancelled"}
+
+
+# --- pictures
+
+
+async def test_a_reply_to_a_picture_gives_it_to_the_command(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        await at.picture()
+        made = at.network.last
+        await at.say("/effect", reply_to=made.id)
+        await at.network.until(lambda: len(at.network.shown) == 2 and at.network.last.message.media)
+        at.network.files["theirs"] = PIXEL
+        photo = FileRef(platform="fake", ref="theirs", mime="image/png")
+        event = at.network.event(Said(files=(photo,)))
+        await at.answer(at.network.receive(event))
+        await at.say("/effect neon", reply_to=event.keys[1])
+        await at.network.until(lambda: len(at.network.shown) == 4 and at.network.last.message.media)
+        await at.say("/effect attached", files=(photo,))
+        await at.network.until(lambda: len(at.network.shown) == 5 and at.network.last.message.media)
+        jobs = (await at.jobs())[1:]
+        assert [len(job.files) for job in jobs] == [1, 1, 1]
+        assert "picture" in await at.answer(at.say("/effect", reply_to="no such message"))
+
+
+async def test_again_says_when_the_picture_it_needs_is_gone(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        at.network.files["theirs"] = PIXEL + b"another one"
+        await at.say("/effect", files=(FileRef(platform="fake", ref="theirs"),))
+        await at.network.until(lambda: at.network.shown and at.network.last.message.media)
+        (job,) = await at.jobs()
+        (blob,) = job.files.values()
+        await at.runtime.store.atomically(lambda tx: tx.delete(BLOBS, blob.sha256))
+        assert "Send it again" in await at.answer(at.press(OnJob(job=job.key, verb="again").payload))
+        assert len(await at.jobs()) == 1
+
+
+async def test_a_file_that_is_no_picture_is_refused_in_words(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        at.network.files["text"] = b"just words"
+        for ref in ("text", "gone"):
+            said = at.say("/effect", files=(FileRef(platform="fake", ref=ref, mime="image/png"),))
+            assert await at.answer(said)
+        assert await at.jobs() == []
+
+
+# --- who may
+
+
+async def test_operators_commands_are_theirs(tmp_path: Path) -> None:
+    async with studio(tmp_path, operators=("fake:root",)) as at:
+        assert await at.answer(at.say("/refresh")) == command_words.OPERATORS_ONLY
+        assert "make" in await at.answer(at.say("/refresh", sender="root"))
+        by_token = replace(at.network.event(Said(text="/refresh")), operator=True)
+        assert "make" in await at.answer(at.network.receive(by_token))
+
+
+class Doorman:
+    """Lets the one in whom it is told to, and has its own ideas otherwise."""
+
+    def __init__(self, answer: Callable[[], Awaitable[str | None]]) -> None:
+        self._answer = answer
+
+    @hookimpl
+    async def admit(self, event: Event, command: str) -> str | None:
+        return None if command == "help" else await self._answer()
+
+
+async def _no() -> str:
+    return "Members only."
+
+
+async def _broken() -> str | None:
+    raise RuntimeError("a bug")
+
+
+async def _stuck() -> str | None:
+    await asyncio.Event().wait()
+    return None
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [(_no, "Members only."), (_broken, "could not decide"), (_stuck, "could not decide")]
+)
+async def test_a_plugin_may_keep_people_out(
+    tmp_path: Path, answer: Callable[[], Awaitable[str | None]], said: str
+) -> None:
+    async with studio(tmp_path, Doorman(answer)) as at:
+        assert said in await at.answer(at.say("/make a fox"))
+        assert "make" in await at.answer(at.say("/help"))
+        assert await at.jobs() == []
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite:chatelier.db"])
+async def test_of_twenty_orders_at_once_exactly_the_allowed_number_is_taken(tmp_path: Path, url: str) -> None:
+    async with studio(tmp_path, Sqlite, hold=True, store_url=url, limits={"open_orders": 3}) as at:
+        await asyncio.gather(*(at.say(f"/make fox {n}", chat=f"room {n}") for n in range(20)))
+        await at.network.until(lambda: len(at.network.shown) == 20)
+        assert len([text for text in at.network.texts if "orders open" in text]) == 17
+        orders = await at.runtime.store.find(ORDERS, order="created")
+        assert [order.state for order in orders] == ["open"] * 3
+        at.backend.hold = False
+        at.backend.finish()
+        await at.network.until(lambda: sum(bool(shown.message.media) for shown in at.network.shown.values()) == 3)
+        await at.picture("/make one more")
+
+
+# --- what came of it
+
+
+async def test_the_outcome_of_an_event_is_known_when_everything_about_it_was_sent(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        done, refused, told = (at.network.event(Said(text=text)) for text in ("/make a fox", "/make --seed x", "/help"))
+        waiting = [
+            asyncio.create_task(outcome_of(at.runtime, "fake", event.keys[0])) for event in (done, refused, told)
+        ]
+        for event in (done, refused, told):
+            await at.network.receive(event)
+        outcomes = [await task for task in waiting]
+        assert [outcome.state for outcome in outcomes] == ["done", "refused", "done"]
+        messages = await at.runtime.store.find(MESSAGES, order="created")
+        assert {message.state for message in messages} == {"sent"}
+        assert outcomes[0].job == (await at.jobs())[0].key
