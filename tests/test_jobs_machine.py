@@ -205,6 +205,6 @@ class JobsMachine(RuleBasedStateMachine):
 
 
 JobsMachine.TestCase.settings = settings(
-    max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestJobs = JobsMachine.TestCase

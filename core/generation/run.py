@@ -63,6 +63,8 @@ class JobRun:
         self.fence = job.fence
         self.cancelled = asyncio.Event()
         self._written = -PROGRESS_SECONDS
+        self._latest = Progress(phase="waiting")
+        self._writing_later: asyncio.Task[None] | None = None
         self._given = ""
 
     async def live(self) -> None:
@@ -210,9 +212,10 @@ class JobRun:
             await asyncio.wait({watching, alarm}, return_when=asyncio.FIRST_COMPLETED)
             return watching.result() if watching.done() else None
         finally:
-            watching.cancel()
-            alarm.cancel()
-            await asyncio.wait({watching, alarm})
+            for task in (tasks := {watching, alarm, *([self._writing_later] if self._writing_later else [])}):
+                task.cancel()
+            await asyncio.wait(tasks)
+            self._writing_later = None
 
     async def _time_over(self) -> None:
         while (left := ((self.job.until or self.job.expires) - self.shop.clock.now()).total_seconds()) > 0:
@@ -233,11 +236,25 @@ class JobRun:
     async def _progress(self, item: Progress) -> None:
         if item.preview:
             self.shop.previews[self.job.key] = item.preview
+        self._latest = item
         begins = item.phase == "running" and self.job.state != "running"
-        now = self.shop.clock.monotonic()
-        if not begins and now - self._written < PROGRESS_SECONDS:
-            return
-        self._written = now
+        wait = 0.0 if begins else self._written + PROGRESS_SECONDS - self.shop.clock.monotonic()
+        if wait <= 0:
+            await self._write_progress(item, begins=begins)
+        elif self._writing_later is None:
+            self._writing_later = asyncio.create_task(self._write_after(wait))
+
+    async def _write_after(self, seconds: float) -> None:
+        """The last of many is not lost, though nothing comes after it."""
+        await self.shop.clock.sleep(seconds)
+        try:
+            await self._write_progress(self._latest, begins=False)
+        except (Lost, Unavailable, OperatorMust) as error:
+            log.info("progress not written", job=self.job.key, error=str(error))
+        self._writing_later = None
+
+    async def _write_progress(self, item: Progress, *, begins: bool) -> None:
+        self._written = self.shop.clock.monotonic()
         seen = Seen(phase=item.phase, ahead=item.ahead, fraction=item.fraction, title=item.title)
 
         async def work(tx: Tx) -> Job:

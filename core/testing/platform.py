@@ -111,6 +111,7 @@ class FakePlatform:
         self, chat: ChatRef, what: Literal["busy", "seen", "done", "failed"], message_id: str = ""
     ) -> None:
         self.signals.append(what)
+        self._move()
 
     async def read(self, file: FileRef) -> AsyncIterator[bytes]:
         if file.ref not in self.files:
