@@ -183,7 +183,7 @@ async def test_a_bug_of_a_platform_stops_neither_the_account_nor_the_gateway(tow
         raise ZeroDivisionError("a bug in a plugin")
 
     healthy = town.networks[0].capabilities
-    town.networks[0].capabilities = capabilities  # type: ignore[method-assign] # a plugin with a bug
+    town.networks[0].capabilities = capabilities  # type: ignore[method-assign,assignment] # a plugin with a bug
     await town.say("hello")
     assert not any(task.done() for task in town.tasks)
     town.networks[0].capabilities = healthy  # type: ignore[method-assign]

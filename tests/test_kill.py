@@ -19,7 +19,7 @@ from chatelier.core.testing.backend import PIXEL
 CHILD = Path(__file__).with_name("kill_child.py")
 AT_ONCE = 8
 LONGEST_SECONDS = 60.0
-EVERY = "CHATELIER_KILL_ALL" in os.environ
+EVERY = "KILL_ALL" in os.environ
 """Every operation on every sort of network, not only on those where a message can be found."""
 MARK = "sent again"
 

@@ -107,6 +107,15 @@ class Desk:
         await self.quiet(wait)
         return await self.row(rows[-1].key)
 
+    async def post(self, to: Address, text: str) -> None:
+        """One reply with a cause of its own, and no pause after it."""
+        cause = f"posted to {to.chat.chat}: {text}"
+
+        async def work(tx: Tx) -> None:
+            await post(tx, to, [Reply(text=text)], cause=cause)
+
+        await self.store.atomically(work)
+
     async def quiet(self, seconds: float = 0) -> None:
         for _ in range(4):
             await settle()
@@ -163,7 +172,7 @@ async def test_a_hundred_messages_of_one_moment_come_in_the_order_of_their_commi
     texts = [str(n) for n in range(100)]
     to = Address(chat=desk.network.chat(), sender="fake:ada")
     for text in texts:
-        await desk.store.atomically(lambda tx, text=text: post(tx, to, [Reply(text=text)], cause=f"said {text}"))
+        await desk.post(to, text)
     await desk.network.until(lambda: len(desk.network.shown) == len(texts))
     assert desk.network.texts == texts
 
@@ -172,7 +181,7 @@ async def test_more_than_a_page_in_other_conversations_holds_up_nobody(desk: Des
     desk.network.before_send = lambda message: once(Retry(9))(message) if message.chat.chat != "quick" else None
     for n in range(PAGE + 5):
         to = Address(chat=desk.network.chat(f"slow {n}"), sender="fake:ada")
-        await desk.store.atomically(lambda tx, n=n, to=to: post(tx, to, [Reply(text="x")], cause=f"slow {n}"))
+        await desk.post(to, f"slow {n}")
     await desk.say("here I am", chat="quick", wait=6)
     assert desk.network.texts == ["here I am"]
 
