@@ -30,7 +30,7 @@ PAGE = Path(__file__).parent / "page"
 THUMBNAIL_PIXELS = 192
 # With "no-referrer", which is everybody's default here, a browser hides where a form comes from, and the form is refused.
 HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
-TYPES = {".css": "text/css", ".js": "text/javascript"}
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 class ConsoleSettings(Section):

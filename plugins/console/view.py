@@ -17,7 +17,7 @@ FRAME = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Chatelier · console</title>
-<link rel="icon" href="data:,">
+<link rel="icon" href="/console/page/icon.svg">
 <link rel="stylesheet" href="/console/page/console.css">
 <script type="module" src="/console/page/console.js"></script>
 </head>
