@@ -205,8 +205,8 @@ class Handling:
         try:
             meaning = await self.router.meaning(event, session, now)
             match meaning:
-                case Nothing(reply=reply):
-                    await call.commit(None, *([reply] if reply else []))
+                case Nothing(reply=reply, answers=answers):
+                    await replace(call, answers=answers).commit(None, *([reply] if reply else []))
                 case OnResult(button=button, values=values):
                     await press(call, button, values)
                 case Meant():
@@ -216,7 +216,7 @@ class Handling:
 
     async def _call(self, call: Call, meant: Meant) -> None:
         command = meant.command
-        call = replace(call, command=command, action=meant.action)
+        call = replace(call, command=command, action=meant.action, answers=meant.answers)
         if command.operators and not call.operator:
             raise BadInput(command_words.OPERATORS_ONLY)
         if refusal := await self.runtime.refusal(call.event, command.name):

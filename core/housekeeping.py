@@ -11,7 +11,7 @@ from .chat.inbox import ARRIVALS, Arrival
 from .chat.outbox import MESSAGES, Message
 from .clock import Clock
 from .errors import OperatorMust, Unavailable
-from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, Job, Order, Result, results_of
+from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, Job, Order, Result, result_owner, results_of
 from .log import get_logger
 from .media.blobs import FolderBlobs
 from .media.references import release
@@ -113,13 +113,13 @@ async def _each(kind: Kind[Any], keys: Sequence[str], change: Work, tx: Tx) -> N
 
 
 async def _drop_result(tx: Tx, result: Result) -> None:
-    await release(tx, f"job:{result.job}")
+    await release(tx, result_owner(result.job, result.n))
 
 
 async def _drop_job(tx: Tx, job: Job) -> None:
     await _drop_inputs(tx, job)
-    await release(tx, f"job:{job.key}")
     for result in await results_of(tx, job.key):
+        await _drop_result(tx, result)
         await tx.delete(RESULTS, result.key)
     for attempt in await tx.find(ATTEMPTS, {"job": job.key}, order="created", limit=1_000):
         await tx.delete(ATTEMPTS, attempt.key)

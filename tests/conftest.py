@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -22,6 +23,11 @@ BROWSER_ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+# How long an example takes depends on what else the machine does; no test is timed.
+hypothesis.settings.register_profile("chatelier", deadline=None)
+hypothesis.settings.load_profile("chatelier")
 
 
 def pytest_configure() -> None:

@@ -760,3 +760,27 @@ async def test_the_outcome_of_an_event_is_known_when_everything_about_it_was_sen
         messages = await at.runtime.store.find(MESSAGES, order="created")
         assert {message.state for message in messages} == {"sent"}
         assert outcomes[0].job == (await at.jobs())[0].key
+
+
+async def test_a_wrong_answer_leaves_the_question_open(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        assert "prompt" in await at.answer(at.say("/make"))
+        await at.answer(at.say("x" * 10_001))
+        await at.picture("a red fox")
+        (job,) = await at.jobs()
+        assert job.values["prompt"] == "a red fox"
+
+
+async def test_another_command_leaves_the_question_open(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        await at.answer(at.say("/make"))
+        await at.answer(at.say("/status"))
+        await at.picture("a red fox")
+        (job,) = await at.jobs()
+        assert job.values["prompt"] == "a red fox"
+
+
+async def test_a_job_that_does_not_exist_is_said_to_be_none(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        for command in ("/show nothere", "/cancel nothere"):
+            assert "no such job" in await at.answer(at.say(command))

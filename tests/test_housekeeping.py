@@ -13,7 +13,7 @@ from chatelier.core.chat.buttons import ACTIONS
 from chatelier.core.chat.inbox import ARRIVALS, Inbox
 from chatelier.core.chat.outbox import MESSAGES, Address, post
 from chatelier.core.gateway import KINDS
-from chatelier.core.generation.jobs import ATTEMPTS, ORDERS, RESULTS, AttemptRow
+from chatelier.core.generation.jobs import ATTEMPTS, ORDERS, RESULTS, AttemptRow, result_owner
 from chatelier.core.generation.ordering import wanted_run
 from chatelier.core.generation.orders import Terms, end, take
 from chatelier.core.housekeeping import ROUND_SECONDS, Housekeeping
@@ -78,7 +78,7 @@ class House:
     async def result(self, job: str, n: int, blob: Blob | None, text: str = "") -> None:
         async def work(tx: Any) -> None:
             if blob:
-                await refer(tx, f"job:{job}", blob)
+                await refer(tx, result_owner(job, n), blob)
             await tx.insert(
                 RESULTS, Result(key=f"{job}.{n}", job=job, n=n, name="a", blob=blob, text=text, created=tx.now)
             )
@@ -128,7 +128,7 @@ async def test_a_job_takes_its_results_and_bytes_with_it() -> None:
         made, given = await home.blob("a"), await home.blob("b")
         job = await home.order(await home.event(), [given])
         await home.result(job.key, 0, made)
-        assert (await home.owners(made), await home.owners(given)) == ([f"job:{job.key}"], [f"input:{job.key}"])
+        assert (await home.owners(made), await home.owners(given)) == ([f"job:{job.key}.0"], [f"input:{job.key}"])
         await home.clock.advance(DAY + 1)
         await home.care.round()
         assert (await home.owners(made), await home.owners(given)) == ([], [])
@@ -209,3 +209,15 @@ async def test_it_goes_on_every_five_minutes_whatever_happens() -> None:
         assert home.shelf.sweeps == 4
         running.cancel()
         await asyncio.wait({running})
+
+
+async def test_one_old_result_goes_without_the_bytes_of_the_others() -> None:
+    async with house(results_gigabytes=0.000_000_15) as home:
+        job = await home.order(await home.event())
+        old, fresh = await home.blob("a", size=100), await home.blob("b", size=100)
+        await home.result(job.key, 0, old)
+        await home.clock.advance(1)
+        await home.result(job.key, 1, fresh)
+        await home.care.round()
+        assert await home.count(RESULTS) == 1
+        assert (await home.owners(old), await home.owners(fresh)) == ([], [f"job:{job.key}.1"])

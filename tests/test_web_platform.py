@@ -471,6 +471,13 @@ async def test_a_bill_is_refused_in_words() -> None:
             await anext(here.web.read(FileRef(platform="web", ref="nothing")))
 
 
+async def test_a_place_that_no_message_can_have_is_refused_and_the_socket_stays() -> None:
+    async with running() as here, page(here) as tab:
+        await tab.say(type="earlier", before=10**30)
+        assert (await tab.hears("refused"))["words"]
+        await tab.hello()
+
+
 async def test_a_button_opens_pages_and_nothing_else() -> None:
     async with running() as here, page(here) as tab:
         rows = [[Button(label="a", url="javascript:alert(1)"), Button(label="b", url="https://example.com")]]

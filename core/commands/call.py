@@ -8,7 +8,7 @@ from ..chat import words as chat_words
 from ..chat.buttons import ACTIONS
 from ..chat.inbox import Arrival, conversation, finish
 from ..chat.markup import escape
-from ..chat.messages import ChatRef, Event, Reply, Said
+from ..chat.messages import ChatRef, Event, Reply
 from ..chat.outbox import Address, post
 from ..errors import BadInput
 from ..people.people import Person
@@ -27,7 +27,7 @@ class Call:
     """values: by option name, checked against the declaration; a file option holds a Blob by now.
 
     operator: the sender is one of the configured operators. runtime: the gateway's services.
-    action: the stored action that is used up by the answer, or "".
+    action: the stored action that is used up by the answer, or "". answers: it came as the answer to an open question.
     """
 
     event: Event
@@ -39,6 +39,7 @@ class Call:
     runtime: "Runtime"
     arrival: Arrival
     action: str = ""
+    answers: bool = False
 
     @property
     def chat(self) -> ChatRef:
@@ -60,22 +61,24 @@ class Call:
         What `work` raises is raised here and nothing is kept. Raises Lost when another process handles the event by now.
         """
 
-        await self._commit(work, replies)
+        await self._commit(work, replies, closes=self.answers)
 
     async def refuse(self, words: str) -> None:
-        """Answer with words alone, and note them at the event: what was asked for was not done."""
+        """Answer with words alone, and note them at the event: what was asked for was not done. A question stays open."""
         await self._commit(None, (Reply(text=escape(words), private=True),), words)
 
     async def ask(self, work: Work, question: Reply) -> None:
         """Answer with a question; the event is noted as one that is still to be answered."""
         await self._commit(work, (question,), question.text)
 
-    async def _commit(self, work: Work | None, replies: tuple[Reply, ...], words: str = "") -> None:
+    async def _commit(
+        self, work: Work | None, replies: tuple[Reply, ...], words: str = "", *, closes: bool = False
+    ) -> None:
         async def everything(tx: Tx) -> None:
             await finish(tx, self.arrival, self.runtime.owner, words=words)
             if self.action and not await tx.delete(ACTIONS, self.action):
                 raise BadInput(chat_words.BUTTON_GONE)
-            if isinstance(self.event.body, Said) and self.conversation in self.session.questions:
+            if closes:
                 await close(tx, self.person.key, self.conversation)
             if work is not None:
                 await work(tx)

@@ -29,12 +29,13 @@ FILE_TYPES = ("image", "video", "audio", "file")
 class Meant:
     """What an event asks for. values: by option name, typed and checked, files still unread.
 
-    action: the key of the stored action that it uses up, or "".
+    action: the key of the stored action that it uses up, or "". answers: it answers the open question of its conversation.
     """
 
     command: Command
     values: Mapping[str, Value]
     action: str = ""
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,10 @@ class OnResult:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """Not for us. reply: what to say all the same, or None."""
+    """Not for us. reply: what to say all the same, or None. answers: it came too late for the question of its conversation."""
 
     reply: Reply | None = None
+    answers: bool = False
 
 
 class Router:
@@ -102,14 +104,13 @@ class Router:
         asked = session.questions.get(conversation(event.chat))
         if asked and asked.until > now:
             command = self._command(asked.command)
-            answer: dict[str, Value] = {asked.option: said.text} if said.text else {}
-            return Meant(
-                command, await self._with_files({**asked.values, **typed(answer, command)}, command, event, said)
-            )
+            answer: dict[str, Value] = {asked.option: said.text} if said.text and not said.files else {}
+            values = {**asked.values, **typed(answer, command)}
+            return Meant(command, await self._with_files(values, command, event, said), answers=True)
         if payload := await self._numbered(event, said.text):
             return await self._pressed(payload, {}, event)
         if asked:
-            return Nothing(Reply(text=chat_words.QUESTION_LAPSED))
+            return Nothing(Reply(text=chat_words.QUESTION_LAPSED), answers=True)
         return Nothing(Reply(text=words.PLAIN_WORDS) if event.chat.direct else None)
 
     async def _numbered(self, event: Event, text: str) -> str:

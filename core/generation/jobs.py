@@ -160,6 +160,11 @@ RUNS = Kind(name="runs", record=Runs)
 RECENT_RUNS = 10
 
 
+def result_owner(job: str, n: int) -> str:
+    """Whose bytes those of a result are, in the blob store."""
+    return f"job:{job}.{n}"
+
+
 async def results_of(reads: Reads, job: str) -> list[Result]:
     """What a job gave, in order."""
     return await reads.find(RESULTS, {"job": job}, order="n", limit=1_000)

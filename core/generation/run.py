@@ -18,7 +18,7 @@ from ..workflows.check import fitted
 from ..workflows.graph import with_prefix
 from . import results, words
 from .backend import Attempt, Backend, Ended, Output, Progress
-from .jobs import ATTEMPTS, JOBS, RESULTS, AttemptRow, Job, Result, Seen, note_run, results_of
+from .jobs import ATTEMPTS, JOBS, RESULTS, AttemptRow, Job, Result, Seen, note_run, result_owner, results_of
 from .orders import close, end
 from .placing import Nowhere, Placing
 
@@ -337,7 +337,7 @@ class JobRun:
         async def work(tx: Tx) -> None:
             job = await self._held(tx)
             if blob is not None:
-                await refer(tx, f"job:{job.key}", blob)
+                await refer(tx, result_owner(job.key, output.n), blob)
             await tx.insert(
                 RESULTS,
                 Result(

@@ -7,7 +7,7 @@ from typing import Any
 from ..chat import words as chat_words
 from ..chat.buttons import OnJob
 from ..chat.inbox import conversation
-from ..chat.messages import Ask, Button, Event, Form, Pressed, Reply
+from ..chat.messages import Ask, Button, Event, Form, Pressed, Reply, Submitted
 from ..chat.outbox import MESSAGES, post
 from ..commands.call import Call
 from ..commands.forms import form_for
@@ -28,7 +28,8 @@ async def press(call: Call, button: OnJob, values: Mapping[str, Any]) -> None:
     """Do what a button says. values: of its form, where it has one."""
     job = await call.runtime.store.get(JOBS, button.job)
     if job is None:
-        raise BadInput(chat_words.BUTTON_GONE)
+        is_button = isinstance(call.event.body, Pressed | Submitted)
+        raise BadInput(chat_words.BUTTON_GONE if is_button else words.NO_SUCH_JOB)
     if button.verb not in EVERYBODY and not may(call, job):
         raise BadInput(chat_words.BUTTON_OTHERS)
     if button.verb in MAKING and (refusal := await call.runtime.refusal(call.event, job.workflow)):
@@ -59,11 +60,12 @@ def may(call: Call, job: Job) -> bool:
 
 
 async def cancel(call: Call, job: Job) -> None:
-    """Cancel it, or ask its holder to; a card that ends says so itself."""
+    """Cancel it, or ask its holder to. Where its own button was pressed the card says so itself."""
+    on_card = isinstance(call.event.body, Pressed)
 
     async def work(tx: Tx) -> None:
         said = await ask_to_cancel(tx, job.key)
-        if said not in (words.CANCELLING, words.CANCELLED):
+        if not (on_card and said in (words.CANCELLING, words.CANCELLED)):
             reply = Reply(text=said, private=True)
             await post(tx, call.address, [reply], cause=f"cancel {call.arrival.key}", event=call.arrival.key)
 

@@ -85,7 +85,6 @@ class Limits(Section):
     """What one person, message, picture or job may take."""
 
     open_orders: Count = Field(default=3, description="Orders that a person may have waiting or running at a time.")
-    prompt_characters: Count = Field(default=20_000, description="Longest text of one message, in characters.")
     upload_bytes: Count = Field(default=50_000_000, description="Largest file that a person may send, in bytes.")
     picture_pixels: Count = Field(
         default=50_000_000, description="Largest picture, width times height in pixels; checked before it is decoded."

@@ -74,7 +74,7 @@ class Earlier(Wire):
     """Messages above the place that the page shows first."""
 
     type: Literal["earlier"]
-    before: int
+    before: Annotated[int, Field(ge=0, le=2**53)]
 
 
 Act = Say | Call | Press | Submit

@@ -1,6 +1,18 @@
 """/start, /help, /quit and /refresh."""
 
-from chatelier import BadInput, Button, Call, Reply, Tx, help_for, overview, store_action, token, unknown_command
+from chatelier import (
+    BadInput,
+    Button,
+    Call,
+    Reply,
+    Tx,
+    close_question,
+    help_for,
+    overview,
+    store_action,
+    token,
+    unknown_command,
+)
 
 from . import words
 
@@ -33,9 +45,12 @@ async def help_about(call: Call) -> None:
 
 
 async def leave(call: Call) -> None:
-    """The commit itself closes the question of this conversation."""
     had = call.conversation in call.session.questions
-    await call.commit(None, Reply(text=words.QUIT if had else words.NOTHING_TO_QUIT))
+
+    async def work(tx: Tx) -> None:
+        await close_question(tx, call.person.key, call.conversation)
+
+    await call.commit(work, Reply(text=words.QUIT if had else words.NOTHING_TO_QUIT))
 
 
 async def refresh(call: Call) -> None:

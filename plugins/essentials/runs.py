@@ -42,7 +42,7 @@ async def cancel(call: Call) -> None:
         for job in jobs:
             await cancel_job(tx, job.key)
 
-    await call.commit(work)
+    await call.commit(work, Reply(text=words.cancelling(len(jobs)), private=True))
 
 
 def _key(call: Call) -> str:

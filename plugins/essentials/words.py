@@ -10,3 +10,8 @@ NOTHING_RUNS = "Nothing of yours is waiting or running."
 NO_RUNS = "You have not made anything yet. Try `/make a red fox in the snow`."
 QUIT = "All right, forgotten."
 NOTHING_TO_QUIT = "There is no open question here."
+
+
+def cancelling(count: int) -> str:
+    """Each card says what becomes of its job."""
+    return "Cancelling your job." if count == 1 else f"Cancelling your {count} jobs."

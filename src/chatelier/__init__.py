@@ -67,6 +67,7 @@ from .core.keys import token
 from .core.media import Blob, Blobs, MediaKind
 from .core.media.references import refer, release
 from .core.outcome import Outcome, job_of, outcome_of
+from .core.sessions.session import close as close_question
 from .core.settings import Retention, Section, Settings
 from .core.storage import (
     Changes,
@@ -191,6 +192,7 @@ __all__ = [
     "WorkflowSource",
     "cancel_job",
     "claimed",
+    "close_question",
     "code",
     "document",
     "drive",
