@@ -190,12 +190,12 @@ def test_a_platform_that_lies_about_itself_is_named(chatelier: Chatelier, tmp_pa
 
 def test_a_backend_that_is_down_is_grave_only_when_it_is_the_last(chatelier: Chatelier, tmp_path: Path) -> None:
     servers = "backends:\n  comfyui:\n    servers: [{url: 'http://127.0.0.1:9', name: studio}]\n"
-    config(tmp_path, servers)
+    config(tmp_path, servers + "  sketch:\n    enabled: true\n")
     doctor, backends = chatelier("doctor"), chatelier("backends")
     assert doctor.code == backends.code == 0
     assert "! backend studio" in doctor.out
     assert any("studio" in line and "down" in line for line in backends.out.splitlines())
-    config(tmp_path, servers + "  sketch:\n    enabled: false\n")
+    config(tmp_path, servers)
     doctor, backends = chatelier("doctor"), chatelier("backends")
     assert doctor.code == backends.code == 1
     assert "✗ backends" in doctor.out

@@ -124,9 +124,14 @@ def test_right_faults() -> None:
 class FewSettings:
     """As much of the gateway's settings as the plugin reads."""
 
-    def __init__(self, data_dir: Path, sketch: SketchSettings) -> None:
+    def __init__(self, data_dir: Path, sketch: SketchSettings, *others: str) -> None:
         self.data_dir = data_dir
         self._sketch = sketch
+        self._others = others
+
+    def beside(self, section: str) -> tuple[str, ...]:
+        assert section == SECTION
+        return self._others
 
     def of(self, section: str, model: type[SketchSettings]) -> SketchSettings:
         assert (section, model) == (SECTION, SketchSettings)
@@ -139,6 +144,25 @@ def test_the_plugin_registers_what_is_switched_on(tmp_path: Path) -> None:
         settings = FewSettings(tmp_path, SketchSettings(enabled=enabled))
         Plugin().register_backends(backends.append, cast(Settings, settings))
     assert [backend.name for backend in backends] == ["sketch"]
+
+
+def test_the_sketch_steps_back_where_a_real_server_is_configured(tmp_path: Path) -> None:
+    chosen = {
+        (enabled, others): _registers(FewSettings(tmp_path, SketchSettings(enabled=enabled), *others))
+        for enabled in (None, True, False)
+        for others in ((), ("backends.comfyui",))
+    }
+    assert [key for key, registered in chosen.items() if registered] == [
+        (None, ()),
+        (True, ()),
+        (True, ("backends.comfyui",)),
+    ]
+
+
+def _registers(settings: FewSettings) -> bool:
+    backends: list[Backend] = []
+    Plugin().register_backends(backends.append, cast(Settings, settings))
+    return bool(backends)
 
 
 def test_the_plugin_claims_its_section_and_command() -> None:

@@ -163,6 +163,11 @@ class Settings(Section):
         """Whether the section was written, if only as an empty one."""
         return section in self._sections
 
+    def beside(self, section: str) -> tuple[str, ...]:
+        """Sections that were written in the same group ("backends.comfyui" beside "backends.sketch")."""
+        group = section.partition(".")[0] + "."
+        return tuple(name for name in self._sections if name.startswith(group) and name != section)
+
     def of(self, section: str, model: type[M]) -> M:
         """A plugin's section; its defaults when nothing was written. Raises SettingsError when there are no defaults for all of it."""
         if section not in self._sections:

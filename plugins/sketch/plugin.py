@@ -19,7 +19,9 @@ class Plugin:
     @hookimpl
     def register_backends(self, register: Callable[[Backend], None], settings: Settings) -> None:
         declared = settings.of(SECTION, SketchSettings)
-        if declared.enabled:
+        # Where a real server is configured, nobody wants a sketch instead of its picture.
+        wanted = not settings.beside(SECTION) if declared.enabled is None else declared.enabled
+        if wanted:
             from .backend import SketchBackend  # noqa: PLC0415 - numpy loads only when the sketch is wanted
 
             register(SketchBackend(settings.data_dir / "sketch", declared))

@@ -10,8 +10,10 @@ SECTION = "backends.sketch"
 
 
 class SketchSettings(Section):
-    enabled: bool = Field(
-        default=True, description="Run workflows in this process, without a ComfyUI server and without a GPU."
+    enabled: bool | None = Field(
+        default=None,
+        description="Run workflows in this process, without a ComfyUI server and without a GPU.",
+        json_schema_extra={"shown": "only while no other backend is configured"},
     )
     models: Literal["any"] | list[str] = Field(
         default="any",
