@@ -19,7 +19,7 @@ from .clock import Clock, SystemClock
 from .commands.command import Command
 from .commands.complete import complete
 from .commands.registry import Registry
-from .errors import OperatorMust, Refused, Unavailable
+from .errors import ChatelierError, OperatorMust, Refused, Unavailable
 from .generation.backend import Backend
 from .generation.dispatcher import Dispatcher
 from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, RUNS, WORKLOADS
@@ -310,7 +310,7 @@ class Runtime:
         try:
             await self.store.get(ACCOUNTS, "")
             store = "up"
-        except Unavailable as away:
+        except ChatelierError as away:
             store = str(away)
         lives = {name: life.health for name, life in self.backend_lives.items()}
         return Condition(

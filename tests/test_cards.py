@@ -64,6 +64,7 @@ async def test_a_card_shows_how_far_it_is_what_is_done_and_the_picture_so_far(tm
 async def test_where_media_cannot_be_edited_a_card_is_words(tmp_path: Path) -> None:
     async with Room(tmp_path, edit_media=False) as at:
         card = await at.make()
+        await at.network.until(lambda: "50 %" in card.text)
         at.progress(phase="running", fraction=0.8, title="Sampling", preview=PIXEL)
         await at.network.until(lambda: "80 %" in card.text)
         assert not card.message.media

@@ -207,8 +207,9 @@ class Line:
             return fit(
                 reply, row.key, row.chat, can, native=row.native, reply_to=row.reply_to, private_to=row.private_to
             )
-        except ValueError as error:
-            raise Refused(str(error)) from error
+        except Exception as error:  # a dialect is a platform's code and may raise anything; the rest must go on
+            log.exception("message cannot be fitted", account=row.account, message=row.key)
+            raise Refused(f"it cannot be written for this network: {error!r}") from error
 
     async def _send_rest(self, row: Message) -> None:
         parts = self._fit(row)

@@ -2,10 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from structlog.contextvars import bind_contextvars
 
 from ..clock import Clock
 from ..errors import BadInput, Gone, Lost, OperatorMust, Refused, Retry, Unavailable, Uncertain
@@ -20,15 +22,18 @@ from . import results, words
 from .backend import Attempt, Backend, Ended, Output, Progress
 from .jobs import ATTEMPTS, JOBS, RESULTS, AttemptRow, Job, Result, Seen, note_run, result_owner, results_of
 from .orders import close, end
-from .placing import Nowhere, Placing
+from .placing import Able, Nowhere, Placing
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
 Found = Literal["waiting", "running", "ended", "absent", "unknown"]
 PROGRESS_SECONDS = 1.0
 UNKNOWN_SECONDS = 60.0
 """How long an attempt that a backend knows nothing certain about is waited for before it counts as lost."""
 LOOK_SECONDS = 2.0
+ANSWER_SECONDS = 10.0
+"""Until a backend that is asked about an attempt, or to stop it, counts as away."""
 FETCH_AGAIN_SECONDS = 10.0
 LIMIT_LOOK_SECONDS = 30.0
 """How often a limit that moves, because the attempt began to run, is read again."""
@@ -102,34 +107,48 @@ class JobRun:
         if self.cancelled.is_set():
             await self._end("cancelled", "")
             return
-        if self.shop.clock.now() >= self.job.expires:
+        if self._has_expired():
             await self._end("expired", words.QUEUED_TOO_LONG)
             return
         if self.job.attempts >= self.shop.attempts:
             await self._end("failed", self.job.words or words.LOST)
             return
         try:
-            backend, description = await self.shop.placing.choose(self.job)
+            able = await self._chosen()
+        except TimeoutError:  # the next step sees why
+            return
         except Refused as no:
             await self._end("failed", str(no))
             return
         except Nowhere as nowhere:
-            self.shop.placing.rest(self.shop.clock.monotonic() + nowhere.after)
-            await self._give_back(0.0)
-        self._give_to(backend.name)
+            if nowhere.is_everywhere:  # another process may take it at once
+                self.shop.placing.rest(self.shop.clock.monotonic() + nowhere.after)
+            await self._give_back(0.0 if nowhere.is_everywhere else nowhere.after)
+        await self._store_attempt(able)
+
+    async def _chosen(self) -> Able:
+        """Its place is taken at once. Raises TimeoutError when the job is cancelled or expires before."""
+        self._give_to("")
+        able = await self._before(self.shop.placing.able(self.job), self.cancelled.wait(), self._time_over())
+        chosen = self.shop.placing.least(able)
+        self._give_to(chosen.name)
+        return chosen
+
+    async def _store_attempt(self, able: Able) -> None:
+        """It is stored before its backend hears of it."""
         attempt_id = str(uuid.uuid4())
         prefix = f"chatelier/{self.shop.clock.now():%Y-%m-%d}/{attempt_id}"
-        graph = with_prefix(fitted(self.job.graph, description.classes), prefix)
+        graph = with_prefix(fitted(self.job.graph, able.description.classes), prefix)
 
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
             if job.cancel:
                 return await end(tx, job, "cancelled", "")
-            row = AttemptRow(key=attempt_id, job=job.key, backend=backend.name, graph=graph, created=tx.now)
+            row = AttemptRow(key=attempt_id, job=job.key, backend=able.name, graph=graph, created=tx.now)
             await tx.insert(ATTEMPTS, row)
             return await tx.replace(
                 JOBS,
-                replace(job, state="submitting", attempt=attempt_id, backend=backend.name, attempts=job.attempts + 1),
+                replace(job, state="submitting", attempt=attempt_id, backend=able.name, attempts=job.attempts + 1),
             )
 
         self.job = await self.shop.store.atomically(work)
@@ -159,15 +178,19 @@ class JobRun:
         if self.cancelled.is_set():
             await self._end("cancelled", "")
             return True
+        if self._has_expired():
+            await self._end("expired", words.QUEUED_TOO_LONG)
+            return True
         try:
-            remote = await self._backend().submit(attempt)
+            submission = self._backend().submit(attempt)
+            remote = await self._before(submission, self.cancelled.wait(), self._time_over())
         except Refused as no:
             await self._end("failed", str(no))
         except Retry as later:
             await self._requeue(later.after, counts=False)
         except Unavailable:
             await self._requeue(LOOK_SECONDS, counts=False)
-        except Uncertain:
+        except (Uncertain, TimeoutError):
             return False
         else:
             await self._submitted(remote)
@@ -175,8 +198,8 @@ class JobRun:
 
     async def _find(self, attempt: Attempt) -> Found:
         try:
-            return await self._backend().find(attempt)
-        except Unavailable:
+            return await self._before(self._backend().find(attempt), self.shop.clock.sleep(ANSWER_SECONDS))
+        except (Unavailable, TimeoutError):
             return "unknown"
 
     async def _submitted(self, remote: str) -> None:
@@ -437,6 +460,23 @@ class JobRun:
 
     # --- small things
 
+    async def _before(self, call: Awaitable[T], *limits: Coroutine[Any, Any, object]) -> T:
+        """The call's answer. Raises TimeoutError when one of the limits comes first; the call is cancelled then."""
+        answer = asyncio.ensure_future(call)
+        alarms = [asyncio.ensure_future(limit) for limit in limits]
+        try:
+            await asyncio.wait([answer, *alarms], return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            raise TimeoutError("it takes too long")
+        finally:
+            for task in (answer, *alarms):
+                task.cancel()
+            await asyncio.wait([answer, *alarms])
+
+    def _has_expired(self) -> bool:
+        return self.shop.clock.now() >= self.job.expires
+
     def _give_to(self, backend: str) -> None:
         """Which backend has this job counts when the next one is placed."""
         given = self.shop.placing.given
@@ -457,6 +497,7 @@ class JobRun:
         row = await self.shop.store.get(ATTEMPTS, self.job.attempt)
         if row is None:
             raise Gone(f"attempt {self.job.attempt} has no record")
+        bind_contextvars(attempt=row.key)
         return self._as_attempt(row)
 
     def _as_attempt(self, row: AttemptRow) -> Attempt:
@@ -480,7 +521,7 @@ class JobRun:
     async def _quietly(self, action: Awaitable[object]) -> bool:
         """Whether it went well."""
         try:
-            await action
+            await self._before(action, self.shop.clock.sleep(ANSWER_SECONDS))
         except Exception as error:  # noqa: BLE001 - a backend's cancel may raise anything; what counts is what watch says
             log.info("cancel not delivered", backend=self.job.backend, job=self.job.key, error=str(error))
             return False

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 from ..clock import Clock
+from ..errors import OperatorMust, Unavailable
 
 LOOK_SECONDS = 0.25
 
@@ -62,7 +64,8 @@ class Watch:
     async def wait(self, seconds: float) -> bool:
         deadline = self._hints.clock.monotonic() + seconds
         while True:
-            await self._hints.look()
+            with suppress(Unavailable, OperatorMust):  # a store that is away has nothing to tell; who asks it hears why
+                await self._hints.look()
             count = self._hints.count(self._names)
             if count != self._seen:
                 self._seen = count

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import PlainSerializer, TypeAdapter
+from pydantic import PlainSerializer, TypeAdapter, ValidationError
+
+from ..errors import OperatorMust
 
 
 def as_text(moment: datetime) -> str:
@@ -95,12 +97,21 @@ class Kind(Generic[R]):
         return {**extra, **document}
 
     def load(self, document: Mapping[str, Any]) -> R:
-        """The record of a document, whatever version of the code wrote it."""
+        """The record of a document, whatever version of the code wrote it. Raises OperatorMust for one that nobody can read."""
         known = _names(self.record)
         data = {name: value for name, value in document.items() if name in known}
         data["extra"] = {name: value for name, value in document.items() if name not in known}
-        record: R = adapter(self.record).validate_python(data)
+        try:
+            record: R = adapter(self.record).validate_python(data)
+        except ValidationError as error:
+            raise self.unreadable(str(document.get("key", ""))) from error
         return record
+
+    def unreadable(self, key: str) -> OperatorMust:
+        """What an engine raises for a document that is no record of this kind. key: "" when it is not known."""
+        return OperatorMust(
+            f"The record {key!r} of {self.name} cannot be read; run `chatelier store check` to see what is wrong with it."
+        )
 
 
 def plain(value: Scalar) -> str | int | float | None:

@@ -30,8 +30,8 @@ def _records(connection: sqlite3.Connection, table: Table) -> Iterator[str]:
         try:
             document = json.loads(doc)
             table.kind.load(document)
-        except (ValueError, TypeError, AttributeError) as error:
-            yield f"{name} {key!r} cannot be read: {str(error).splitlines()[0]}"
+        except (ValueError, TypeError, AttributeError, OperatorMust) as error:
+            yield f"{name} {key!r} cannot be read: {str(error.__cause__ or error).splitlines()[0]}"
             continue
         if (document.get("key"), document.get("version")) != (key, version):
             yield f"{name} {key!r} says of itself that it is {document.get('key')!r}, version {document.get('version')}"

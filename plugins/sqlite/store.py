@@ -157,7 +157,11 @@ class SqliteStore:
     async def _look(self) -> None:
         """Whether another process wrote: this connection's own commits do not change its `data_version`."""
         seen = self._data_version
-        self._data_version = await self._hop(self._writing, self._version)
+        try:
+            with said(self.path):
+                self._data_version = await self._hop(self._writing, self._version)
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self.path} does not answer: {error}") from error
         if self._data_version != seen:
             self._hints.moved(self._tables)
 
