@@ -4,10 +4,8 @@
 # make clean   remove what these made, except ./var
 #
 # PYTHON chooses the interpreter for a new .venv: make run PYTHON=python3.13
-# WORKERS is how many test files run at once: make test WORKERS=4
 
 PYTHON ?= python3
-WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 LINTED := . src/chatelier/__init__.py src/chatelier/__main__.py
@@ -20,7 +18,7 @@ run: .venv/run.stamp
 
 test: .venv/dev.stamp
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='core/*' --skip-covered --fail-under=90
 
