@@ -1,10 +1,12 @@
 """The card of an order: what people see while they wait."""
 
+import asyncio
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from chatelier import Progress, Said
+from chatelier import ChatRef, Progress, Said
+from chatelier.core.generation.cards import SIGN_SECONDS
 from chatelier.core.testing.backend import PIXEL, FakeBackend
 from chatelier.core.testing.gateway import Parts, running
 from chatelier.core.testing.platform import FakePlatform, Shown, with_capabilities
@@ -92,3 +94,14 @@ async def test_a_card_says_that_it_is_being_cancelled(tmp_path: Path) -> None:
         await at.network.until(lambda: "Cancelling" in card.text)
         at.backend.finish()
         await at.network.until(lambda: "Cancelled" in card.text)
+
+
+async def test_a_busy_sign_that_hangs_does_not_stop_the_cards(tmp_path: Path) -> None:
+    async def signal(_: ChatRef, what: str, __: str = "") -> None:
+        if what == "busy":
+            await asyncio.Event().wait()
+
+    async with Room(tmp_path) as at:
+        at.network.signal = signal  # type: ignore[method-assign,assignment] # it never answers
+        card = await at.make()
+        await at.network.until(lambda: "50 %" in card.text, SIGN_SECONDS + 5)

@@ -515,3 +515,22 @@ async def test_signs_are_a_courtesy(desk: Desk) -> None:
     await desk.restart(Plain(desk.network, with_capabilities(finds=False)))
     await desk.line.signal(chat, "busy")
     assert desk.network.signals == ["busy"]
+
+
+class FaultyNetwork(FakePlatform):
+    """Its own code cannot say what is allowed in one chat."""
+
+    def capabilities(self, chat: ChatRef | None = None) -> Capabilities:
+        if chat and chat.chat == "poison":
+            raise IndexError("a bug of the platform")
+        return super().capabilities(chat)
+
+
+async def test_a_message_that_cannot_be_fitted_is_tried_again_then_fails_and_the_rest_goes_on(desk: Desk) -> None:
+    await desk.restart(FaultyNetwork())
+    bad = await desk.say("a fox", chat="poison")
+    good = await desk.say("a fox")
+    assert (bad.state, good.state) == ("sending", "sent")
+    await desk.quiet(60 * TRIES)
+    bad = await desk.row(bad.key)
+    assert (bad.state, bad.words) == ("failed", "a bug of the platform")

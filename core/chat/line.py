@@ -199,10 +199,17 @@ class Line:
         log.warning("sent once more: nobody knows whether it arrived", account=row.account, message=row.key)
         return await self._write(row.key, again=True, repeated=row.part)
 
+    def _can(self, chat: ChatRef) -> Capabilities:
+        """Raises Trouble: a platform's code may raise anything, and may do better the next time."""
+        try:
+            return self._platform.capabilities(chat)
+        except Exception as error:
+            raise Trouble(error) from error
+
     def _fit(self, row: Message) -> tuple[Outgoing, ...]:
-        """Raises Refused for what can never be sent."""
+        """Raises Refused for what can never be sent, and Trouble."""
         reply = replace(row.reply, text=words.sent_again(row.reply.text)) if row.again else row.reply
-        can = self._platform.capabilities(row.chat)
+        can = self._can(row.chat)
         try:
             return fit(
                 reply, row.key, row.chat, can, native=row.native, reply_to=row.reply_to, private_to=row.private_to
@@ -225,7 +232,7 @@ class Line:
         """Turn the card into its final state, where the network can do that in one edit."""
         parts = self._fit(row)
         card = await self._store.get(MESSAGES, row.replaces)
-        can = self._platform.capabilities(row.chat)
+        can = self._can(row.chat)
         platform = self._platform
         if (
             not isinstance(platform, Edits)
@@ -310,8 +317,9 @@ class Line:
             return
         card, (receipt, message) = next(iter(lane.edits.items()))
         del lane.edits[card]
-        pause = self._platform.capabilities(message.chat).rate.edit_seconds
+        pause = AWAY_SECONDS
         try:
+            pause = self._can(message.chat).rate.edit_seconds
             await cast(Edits, self._platform).edit(receipt, message)
         except Retry as later:
             lane.edits.setdefault(card, (receipt, message))

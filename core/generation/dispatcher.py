@@ -10,12 +10,11 @@ from ..storage import Scalar, Tx
 from . import words
 from .jobs import CLAIMS, JOBS, LEASE_SECONDS, Job
 from .orders import end
+from .placing import PLACES_A_BACKEND
 from .run import JobRun, Workshop
 
 log = get_logger(__name__)
 
-PLACES_A_BACKEND = 2
-"""One job runs and one is queued there; the rest wait here, where cancel and re-routing are cheap."""
 LOOK_SECONDS = 1.0
 CANCEL_LOOK_SECONDS = 5.0
 PUT_OFF_SECONDS = 5.0

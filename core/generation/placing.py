@@ -17,8 +17,8 @@ log = get_logger(__name__)
 RETRY_SECONDS = 5.0
 FULL_SECONDS = 0.5
 """Until a job is looked at again that found every backend for it full."""
-DESCRIBE_SECONDS = 10.0
-"""A backend that takes longer to say how it is does not answer."""
+DESCRIBE_SECONDS = 12.0
+"""A backend that takes longer to say how it is does not answer. Above the ten seconds that a look at a server may take."""
 SILENT_SECONDS = 30.0
 """So long a backend that did not answer in time is not asked again: each question would hold up a job."""
 PLACES_A_BACKEND = 2
