@@ -64,7 +64,7 @@ async def goes_on(me: Guest) -> None:
         ("/make a fox --steps", ["--steps needs a value"]),
         ("/upscale --factor much", ["factor must be a number", "“much”"]),
         ("/make --width wide", ["width must be a whole number", "“wide”"]),
-        ("/show nothing", ["no longer kept"]),
+        ("/show nothing", ["no such job", "/status"]),
         ("a red fox without a command", ["/make", "/help"]),
     ],
 )

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from subprocess import PIPE, Popen
 from subprocess import run as run_process
@@ -426,10 +427,12 @@ def test_run_stops_cleanly_and_gives_its_leases_back(tmp_path: Path) -> None:
     secrets = {"CHATELIER_HTTP__TOKEN": CANARIES[0], "CHATELIER_HTTP__CONSOLE_TOKEN": CANARIES[1]}
     for number in (signal.SIGTERM, signal.SIGINT):
         with gateway(tmp_path, **secrets) as process:
+            assert process.stderr is not None
+            begun = list(takewhile(lambda line: "on line" not in line or '"web"' not in line, process.stderr))
             process.send_signal(number)
             out, err = process.communicate(timeout=15)
         assert process.returncode == 0
-        lines = [json.loads(line) for line in err.splitlines()]
+        lines = [json.loads(line) for line in [*begun, *err.splitlines()]]
         assert {"event", "level", "timestamp"} <= set(lines[0])
         assert not any(canary in out + err for canary in CANARIES)
         with closing(sqlite3.connect(tmp_path / "var" / "chatelier.db")) as connection:
