@@ -11,7 +11,7 @@ from .generation.cards import Cards
 from .leases import ACCOUNTS, AccountLease, Lease, give_back, take
 from .log import get_logger
 from .storage import Store
-from .supervise import Supervised
+from .supervise import Supervised, apart
 
 log = get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Account:
         while True:
             try:
                 if self._lease is not None or await self.take():
-                    await self._serve()
+                    await apart(self._serve())
             except* Lost:
                 log.warning("another process holds the account now", account=self.name)
                 self._lease = None
@@ -87,5 +87,5 @@ class Account:
             lease = await self._store.get(ACCOUNTS, self.name)
             if lease is not None and lease.owner == self._owner:
                 await give_back(self._store, ACCOUNTS, lease)
-        except ChatelierError as away:
+        except Exception as away:  # noqa: BLE001 - a plugin's store; the lease lapses by itself
             log.warning("lease not given back", account=self.name, error=str(away))

@@ -6,7 +6,9 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 from .accounts import Account
 from .chat.buttons import ACTIONS, NUMBERINGS
@@ -19,7 +21,7 @@ from .clock import Clock, SystemClock
 from .commands.command import Command
 from .commands.complete import complete
 from .commands.registry import Registry
-from .errors import ChatelierError, OperatorMust, Refused, Unavailable
+from .errors import ChatelierError, OperatorMust, Refused
 from .generation.backend import Backend
 from .generation.dispatcher import Dispatcher
 from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, RUNS, WORKLOADS
@@ -44,6 +46,7 @@ from .storage import Kind, Store
 from .supervise import Health, Supervised, Watchdog
 from .workflows.catalogue import Catalogue
 from .workflows.folder import FolderSource
+from .workflows.workflow import WorkflowSource
 
 log = get_logger(__name__)
 
@@ -57,14 +60,31 @@ DELIVER_SECONDS = 3.0
 COMPLETE_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Seconds that a plugin's code is waited for: as it begins, as it stops, and while it tells its network the commands."""
+
+    start: float = 10.0
+    stop: float = 5.0
+    publish: float = 10.0
+
+
+@runtime_checkable
+class _Source(WorkflowSource, Protocol):
+    """The same, in a form that an object can be compared with."""
+
+
 class Runtime:
     """A gateway with its store open. `serve` runs it; it is the `Gateway` that platforms are given.
 
     owner: this process, in leases. alone: it serves only the account that `attach` gives it, and only its jobs.
     """
 
-    def __init__(self, settings: Settings, plugins: Plugins, store: Store, clock: Clock, *, alone: bool) -> None:
+    def __init__(
+        self, settings: Settings, plugins: Plugins, store: Store, clock: Clock, *, alone: bool, patience: Patience
+    ) -> None:
         self.settings = settings
+        self.patience = patience
         self.plugins = plugins
         self.store = store
         self.clock = clock
@@ -77,7 +97,8 @@ class Runtime:
         self.registry = Registry()
         self.handling = Handling(self)
         self.watchdog = Watchdog(plugins.owner_of)
-        self.problems: list[str] = []
+        self._problems: list[str] = []
+        self._left_out: tuple[str, ...] = ()
 
     # --- made once, by `open_runtime`
 
@@ -95,8 +116,7 @@ class Runtime:
         self.platforms: dict[str, Platform] = {}
         self.intake = Intake(self.platforms, self.blobs, self.pictures, limits.upload_bytes)
         self.backends: dict[str, Backend] = {}
-        for plugin, backend in self.plugins.collect("register_backends", settings=self.settings):
-            self._add_named(self.backends, plugin, backend)
+        self._collect("register_backends", Backend, partial(_add_named, self.backends))
         self.backend_lives = {
             name: Supervised(name, backend.run, self.clock) for name, backend in self.backends.items()
         }
@@ -115,8 +135,7 @@ class Runtime:
         self.dispatcher = Dispatcher(self.workshop)
         await self._offer()
         if not self.alone:
-            for plugin, platform in self.plugins.collect("register_platforms", settings=self.settings):
-                self._add_platform(plugin, platform)
+            self._collect("register_platforms", Platform, self._add_platform)
         for plugin, life in self.plugins.results("lifespan", gateway=self, settings=self.settings):
             await stack.enter_async_context(self._living(plugin, life))
 
@@ -136,49 +155,68 @@ class Runtime:
                 begun.set()
 
         living = asyncio.create_task(live(), name=f"plugin {plugin}")
-        await begun.wait()
         try:
+            try:
+                async with asyncio.timeout(self.patience.start):
+                    await begun.wait()
+            except TimeoutError:
+                self._problem(f"plugin {plugin}: it did not begin within {self.patience.start:g} s; it is left out")
+                await self._end(living)
             yield
         finally:
             stop.set()
-            await living
+            _, late = await asyncio.wait({living}, timeout=self.patience.stop)
+            if late:
+                self._problem(f"plugin {plugin}: it did not stop within {self.patience.stop:g} s")
+                await self._end(living)
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        """Cancel it and wait, but not for ever."""
+        task.cancel()
+        _, late = await asyncio.wait({task}, timeout=self.patience.stop)
+        if late:
+            log.error("does not stop; left behind", part=task.get_name())
 
     async def _offer(self) -> None:
         """Commands of plugins, then one for each workflow; the latter follow the catalogue."""
-        for plugin, command in self.plugins.collect("register_commands", settings=self.settings):
-            try:
-                self.registry.add(command)
-            except ValueError as error:
-                self._problem(f"plugin {plugin}: {error}")
-        self.catalogue = catalogue_of(self.settings, self.plugins, self.clock)
+        self._collect("register_commands", Command, self._add_command)
+        self.catalogue = catalogue_of(self.settings, self.plugins, self.clock, self._problem)
         self.catalogue.listeners.append(self._follow_catalogue)
         await self.catalogue.refresh()
 
     def _follow_catalogue(self) -> None:
-        problems = self.registry.replace_group("workflows", [command_for(one) for one in self.catalogue.workflows])
-        for problem in problems:
-            self._problem(problem)
+        commands = [command_for(one) for one in self.catalogue.workflows]
+        self._left_out = self.registry.replace_group("workflows", commands)
+        for problem in self._left_out:
+            log.error("problem", problem=problem)
 
-    def _add_named(self, known: dict[str, Any], plugin: str, one: Any) -> None:
-        if one.name in known:
-            self._problem(f"plugin {plugin}: the name {one.name} is taken")
-        else:
-            known[one.name] = one
+    def _collect(self, hook: str, kind: Any, take: Callable[[Any], str]) -> None:
+        collect(self.plugins, hook, kind, take, self._problem, self.settings)
 
-    def _add_platform(self, plugin: str, platform: Platform) -> None:
-        if mismatch := undeclared(platform):
-            self._problem(f"plugin {plugin}: {mismatch}")
-            return
-        self._add_named(self.platforms, plugin, platform)
-        if self.platforms.get(platform.name) is platform:
+    def _add_command(self, command: Command) -> str:
+        try:
+            self.registry.add(command)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def _add_platform(self, platform: Platform) -> str:
+        refusal = undeclared(platform) or _add_named(self.platforms, platform)
+        if not refusal:
             self.accounts[platform.name] = self._account(platform)
+        return refusal
 
     def _account(self, platform: Platform) -> Account:
         return Account(platform, self, self.store, self.owner, clock=self.clock, previews=self.previews)
 
     def _problem(self, words: str) -> None:
         log.error("problem", problem=words)
-        self.problems.append(words)
+        self._problems.append(words)
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What the operator should know, a line each: of plugins since the start, of workflows as they are now."""
+        return [*self._problems, *self._left_out]
 
     async def attach(self, platform: Platform) -> bool:
         """Hold an account that lives in this process. False when another process holds it."""
@@ -241,25 +279,30 @@ class Runtime:
 
     async def serve(self, stop: asyncio.Event, ready: Callable[[], Awaitable[None]] | None = None) -> None:
         """Run until `stop` is set, then: no new events, drain, last writes, leases given back."""
-        async with self.watchdog, asyncio.TaskGroup() as tasks:
+        own = {
+            "dispatcher": self.dispatcher.run,
+            "sweep": self.handling.sweep,
+            "workflows": self._watch,
+            "housekeeping": self.housekeeping.run,
+            "commands": self._publish,
+        }
+        async with self.watchdog:
+            # Each is supervised or catches everything itself, so none of them ends before it is told to.
             lives = {
-                "dispatcher": self.dispatcher.run,
-                "sweep": self.handling.sweep,
-                "workflows": self.catalogue.watch,
-                "housekeeping": self.housekeeping.run,
-                "commands": self._publish,
+                **{name: Supervised(name, run, self.clock, mends=True).run for name, run in own.items()},
                 **{f"account {name}": account.run for name, account in self.accounts.items()},
                 **{f"backend {name}": life.run for name, life in self.backend_lives.items()},
             }
-            running = [tasks.create_task(run(), name=name) for name, run in lives.items()]
-            if ready is not None:
-                await ready()
-            await stop.wait()
-            await self._wind_down()
-            # In this order: a job gives its lease back before its backend goes, so that it is not taken for lost.
-            for task in running:
-                task.cancel()
-                await asyncio.wait({task})
+            running = [asyncio.create_task(run(), name=name) for name, run in lives.items()]
+            try:
+                if ready is not None:
+                    await ready()
+                await stop.wait()
+                await self._wind_down()
+            finally:
+                # In this order: a job gives its lease back before its backend goes, so that it is not taken for lost.
+                for task in running:
+                    await self._end(task)
         for account in self.accounts.values():
             await account.release()
 
@@ -277,7 +320,7 @@ class Runtime:
         try:
             async with asyncio.timeout(DELIVER_SECONDS):
                 await self._delivered()
-        except (TimeoutError, Unavailable):
+        except (TimeoutError, ChatelierError):
             log.info("messages go out after the next start")
 
     async def _delivered(self) -> None:
@@ -288,20 +331,31 @@ class Runtime:
                 while await self.store.find(MESSAGES, where, order="place", limit=1):
                     await changes.wait(0.5)
 
+    async def _watch(self) -> None:
+        await self.catalogue.watch()
+        await asyncio.Event().wait()  # no source has anything to say any more; that is no loss
+
     async def _publish(self) -> None:
         """Tell the networks that list commands, now and whenever the set changes."""
         changed = asyncio.Event()
         changed.set()
         self.catalogue.listeners.append(changed.set)
-        while True:
-            await changed.wait()
-            changed.clear()
-            for platform in list(self.platforms.values()):
-                if isinstance(platform, Publishes):
-                    try:
-                        await platform.publish(self.commands)
-                    except Exception as error:  # noqa: BLE001 - a platform's code may raise anything
-                        log.warning("commands not published", account=platform.name, error=str(error))
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                for platform in list(self.platforms.values()):
+                    if isinstance(platform, Publishes):
+                        await self._publish_to(platform.name, platform)
+        finally:
+            self.catalogue.listeners.remove(changed.set)
+
+    async def _publish_to(self, account: str, network: Publishes) -> None:
+        try:
+            async with asyncio.timeout(self.patience.publish):
+                await network.publish(self.commands)
+        except Exception as error:  # noqa: BLE001 - a platform's code may raise anything
+            log.warning("commands not published", account=account, error=str(error) or type(error).__name__)
 
     # --- health
 
@@ -325,6 +379,35 @@ class Runtime:
         """Of accounts and backends, by name."""
         parts = {name: account.connection.health for name, account in self.accounts.items()}
         return {**parts, **{name: life.health for name, life in self.backend_lives.items()}}
+
+
+def collect(
+    plugins: Plugins,
+    hook: str,
+    kind: Any,
+    take: Callable[[Any], str],
+    problem: Callable[[str], None],
+    settings: Settings,
+) -> None:
+    """Take what plugins register, and go on without what cannot be used. take: answers why it was not taken, or ""."""
+    for plugin, one in plugins.collect(hook, settings=settings):
+        try:
+            refusal = take(one) if isinstance(one, kind) else f"{hook}: a {type(one).__name__} is no such thing"
+        except Exception as error:  # noqa: BLE001 - a plugin's object is asked here for the first time
+            refusal = f"{hook}: {type(error).__name__}: {error}"
+        if refusal:
+            problem(f"plugin {plugin}: {refusal}")
+
+
+def _add_named(known: dict[str, Any], one: Any) -> str:
+    """Why it was not added, "" when it was."""
+    name = one.name
+    if not isinstance(name, str):
+        return f"{name!r} is no name"
+    if name in known:
+        return f"the name {name} is taken"
+    known[name] = one
+    return ""
 
 
 def undeclared(platform: Platform) -> str:
@@ -352,21 +435,25 @@ async def open_runtime(
     clock: Clock | None = None,
     alone: bool = False,
     wrap: Callable[[Store], Store] = lambda store: store,
+    patience: Patience = Patience(),
 ) -> AsyncIterator[Runtime]:
     """A gateway with its store open, not yet serving. `wrap`: puts something in front of the store. Raises OperatorMust."""
     clock = clock or SystemClock()
     hide(settings.secrets())
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store_of(settings, plugins, clock))
-        runtime = Runtime(settings, plugins, wrap(store), clock, alone=alone)
+        runtime = Runtime(settings, plugins, wrap(store), clock, alone=alone, patience=patience)
         await runtime.build(stack)
         yield runtime
 
 
-def catalogue_of(settings: Settings, plugins: Plugins, clock: Clock) -> Catalogue:
+def catalogue_of(
+    settings: Settings, plugins: Plugins, clock: Clock, problem: Callable[[str], None] = log.error
+) -> Catalogue:
     """The operator's folder first, so that a file there takes the place of a shipped workflow; then what plugins bring."""
-    sources = [source for _, source in plugins.collect("register_workflow_sources", settings=settings)]
-    return Catalogue([FolderSource(settings.workflows.folder, clock=clock), *sources])
+    sources: dict[str, WorkflowSource] = {}
+    collect(plugins, "register_workflow_sources", _Source, partial(_add_named, sources), problem, settings)
+    return Catalogue([FolderSource(settings.workflows.folder, clock=clock), *sources.values()])
 
 
 @asynccontextmanager

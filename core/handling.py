@@ -16,7 +16,7 @@ from .commands.call import Call, Work
 from .commands.command import Command
 from .commands.forms import form_for, missing, question
 from .commands.router import Meant, Nothing, OnResult, Router
-from .errors import BadInput, ChatelierError, Exists, Gone, Lost, OperatorMust, Refused, Unavailable
+from .errors import BadInput, ChatelierError, Exists, Gone, Lost, Refused, Unavailable
 from .generation.jobs import JOBS
 from .generation.verbs import press, tweak_form
 from .keys import token
@@ -249,8 +249,8 @@ class Handling:
                         await self.set_aside(arrival, "its handler died three times")
                     else:
                         self.start(arrival)
-            except (Unavailable, OperatorMust, Lost) as away:
-                log.warning("store away", error=str(away))
+            except ChatelierError as away:
+                log.warning("events not taken up", error=str(away))
             await self.runtime.clock.sleep(SWEEP_SECONDS)
 
     @property

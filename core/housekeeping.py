@@ -10,7 +10,7 @@ from .chat.buttons import ACTIONS
 from .chat.inbox import ARRIVALS, Arrival
 from .chat.outbox import MESSAGES, Message
 from .clock import Clock
-from .errors import OperatorMust, Unavailable
+from .errors import ChatelierError
 from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, Job, Order, Result, result_owner, results_of
 from .log import get_logger
 from .media.blobs import FolderBlobs
@@ -46,7 +46,7 @@ class Housekeeping:
         while True:
             try:
                 await self.round()
-            except (Unavailable, OperatorMust, OSError) as error:
+            except (ChatelierError, OSError) as error:
                 log.warning("housekeeping put off", error=str(error))
             await self._clock.sleep(ROUND_SECONDS)
 

@@ -24,6 +24,7 @@ HEALTHY_SECONDS = 60.0
 """After so long on line a loss counts as the first one again."""
 
 E = TypeVar("E", bound=BaseException)
+T = TypeVar("T")
 State = Literal["starting", "up", "backoff", "stopped by a setting", "stopped"]
 
 
@@ -48,6 +49,7 @@ class Supervised:
     """One part that runs for ever.
 
     announces: the part says itself when it is on line, by `up`; otherwise it is taken to be as soon as it runs.
+    mends: what the operator must do may be done while it runs (a full disk), so it runs again even then.
     jitter: 0 to 1; half of each pause is taken times it, so that many gateways do not come back at once.
     """
 
@@ -58,11 +60,13 @@ class Supervised:
         clock: Clock | None = None,
         *,
         announces: bool = False,
+        mends: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._run = run
         self._clock = clock or SystemClock()
         self._announces = announces
+        self._mends = mends
         self._jitter = jitter
         self._losses = 0
         self._up_since: float | None = None
@@ -82,7 +86,7 @@ class Supervised:
         try:
             while True:
                 error = await self._once()
-                if (must := _leaf(error, OperatorMust)) is not None:
+                if not self._mends and (must := _leaf(error, OperatorMust)) is not None:
                     self._become("stopped by a setting", last_error=_words(must))
                     log.error("stopped until the operator mends it", part=self.health.name, reason=_words(must))
                     await asyncio.Event().wait()
@@ -96,10 +100,8 @@ class Supervised:
         if not self._announces:
             self.up()
         try:
-            await self._run()
-        except asyncio.CancelledError as error:
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise
+            await apart(self._run())
+        except Swallowed as error:
             return error  # something that the part itself awaited was cancelled
         except Exception as error:  # noqa: BLE001 - a plugin's own loop; whatever it raises, it runs again
             return error
@@ -137,6 +139,35 @@ class Supervised:
             again_at=again_at,
             detail=detail,
         )
+
+
+class Swallowed(ChatelierError):
+    """A part was cancelled, but not by whoever runs it."""
+
+
+async def apart(work: Awaitable[T]) -> T:
+    """Await it in a task of its own, whose cancellations are its own affair.
+
+    Cancelling the caller cancels the work, waits for it and always raises CancelledError, even if the work swallows it or fails:
+    the count that `Task.cancelling` keeps cannot tell, as Python 3.11's task groups leave it raised. Raises Swallowed when the
+    work ends cancelled by itself.
+    """
+
+    async def body() -> T:
+        return await work
+
+    task = asyncio.create_task(body())
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # it was looked at; the cancellation goes before it
+        raise
+    if task.cancelled():
+        raise Swallowed("it was cancelled from within")
+    return task.result()
 
 
 def _leaf(error: BaseException, kind: type[E]) -> E | None:

@@ -191,6 +191,24 @@ async def test_a_bug_of_a_platform_stops_neither_the_account_nor_the_gateway(tow
     assert town.network.texts == ["hello"]
 
 
+async def test_an_account_that_fails_as_it_is_stopped_stops_all_the_same() -> None:
+    town = Town()
+
+    async def run(gateway: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError("a bug in a plugin")
+
+    town.networks[0].run = run  # type: ignore[method-assign]
+    await town.quiet()
+    town.tasks[0].cancel()
+    await town.quiet(RETRY_SECONDS)
+    assert town.tasks[0].cancelled()
+    await town.accounts[0].release()
+    await town.stop(1)
+
+
 async def test_a_lease_that_cannot_be_given_back_lapses() -> None:
     town = Town()
     await town.quiet()

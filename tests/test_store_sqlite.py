@@ -302,6 +302,16 @@ async def test_check_names_what_is_wrong(url: str, file: Path) -> None:
     assert any("tallies 'other' says of itself" in line for line in wrong)
 
 
+@pytest.mark.parametrize("damage", ["'{'", "json_set(doc, '$.amount', 'many')"])
+async def test_an_unreadable_record_is_said_to_the_operator(url: str, file: Path, damage: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await insert(store, TALLIES, Tally(key="bent"))
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute(f"UPDATE records_tallies SET doc = {damage}")  # noqa: S608 - the test's own words
+        with pytest.raises(OperatorMust, match=r"'bent' of tallies.*store check"):
+            await store.get(TALLIES, "bent")
+
+
 async def test_a_backup_is_whole_while_the_store_is_in_use(url: str, tmp_path: Path) -> None:
     async with open_sqlite(url, KINDS, SystemClock()) as store:
         await put(store, [Sample(key=f"{n:03}", name=f"{n}") for n in range(100)])

@@ -139,7 +139,7 @@ async def test_a_cancelled_part_of_the_part_is_a_loss_not_the_end() -> None:
         await future
 
     one = await run_until_steady(Scripted(awaits_cancelled), HandClock())
-    assert one.health.last_error == "CancelledError"
+    assert one.health.last_error == "it was cancelled from within"
 
 
 @pytest.mark.parametrize("group", [False, True])

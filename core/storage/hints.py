@@ -37,8 +37,10 @@ class Hints:
         return sum(self._moves.get(name, 0) for name in names)
 
     async def look(self) -> None:
+        """A store that cannot be asked has moved nothing; whoever uses it next hears why."""
         if self._look is not None:
-            await self._look()
+            with suppress(Unavailable, OperatorMust):
+                await self._look()
 
     async def pause(self, seconds: float) -> None:
         """Until something of any kind moves, it is time to look again, or the seconds are over."""

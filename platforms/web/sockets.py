@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from chatelier import Ask, BadInput, ChatelierError, Refused, Unavailable
+from chatelier import Ask, BadInput, ChatelierError, Refused
 
 from . import outbound, words
 from .adapter import Web
@@ -65,7 +65,7 @@ class Conversation:
                     self._completion = tasks.create_task(self._complete(said))
                 case _:
                     await self._receive(said)
-        except Unavailable:
+        except ChatelierError:
             # Without a store there is no history either; the page comes back for it.
             self._tab.close()
 
@@ -84,7 +84,7 @@ class Conversation:
     async def _complete(self, asked: Complete) -> None:
         try:
             await self._web.complete(self._tab, asked)
-        except Unavailable:
+        except ChatelierError:
             self._tab.tell({"type": "choices", "n": asked.n, "choices": []})
 
     def _stop_completing(self) -> None:

@@ -11,13 +11,13 @@ from starlette.routing import BaseRoute, Route
 
 from chatelier import (
     BadInput,
+    ChatelierError,
     Gone,
     Register,
     Runtime,
     Section,
     Settings,
     Tx,
-    Unavailable,
     cancel_job,
     guard,
     hookimpl,
@@ -90,7 +90,7 @@ class Plugin:
         """What the page shows, or why it cannot, and the status."""
         try:
             return await view.now(self.runtime), 200
-        except Unavailable as away:
+        except ChatelierError as away:
             return view.away(away), 503
 
     async def _part(self, request: Request) -> Response:
@@ -105,13 +105,18 @@ class Plugin:
             small = await self.runtime.pictures.thumbnail(data, THUMBNAIL_PIXELS)
         except (Gone, BadInput):  # swept by now, or no picture
             return Response(status_code=404)
+        except ChatelierError:
+            return Response(status_code=503)
         return Response(small, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
     async def _cancel(self, request: Request) -> Response:
         async def work(tx: Tx) -> str:
             return await cancel_job(tx, request.path_params["job"])
 
-        await self.runtime.store.atomically(work)
+        try:
+            await self.runtime.store.atomically(work)
+        except ChatelierError as away:
+            return HTMLResponse(view.page(view.away(away)), 503, HEADERS)
         return RedirectResponse("/console", 303)
 
     async def _refresh(self, request: Request) -> Response:

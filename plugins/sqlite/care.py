@@ -30,7 +30,7 @@ def _records(connection: sqlite3.Connection, table: Table) -> Iterator[str]:
         try:
             document = json.loads(doc)
             table.kind.load(document)
-        except (ValueError, TypeError, AttributeError, OperatorMust) as error:
+        except (OperatorMust, ValueError, TypeError, AttributeError) as error:
             yield f"{name} {key!r} cannot be read: {str(error.__cause__ or error).splitlines()[0]}"
             continue
         if (document.get("key"), document.get("version")) != (key, version):

@@ -151,15 +151,15 @@ class SqliteStore:
                 tx.over = True
 
     def _version(self) -> int:
-        value: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
+        with said(self.path):
+            value: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
         return value
 
     async def _look(self) -> None:
         """Whether another process wrote: this connection's own commits do not change its `data_version`."""
         seen = self._data_version
         try:
-            with said(self.path):
-                self._data_version = await self._hop(self._writing, self._version)
+            self._data_version = await self._hop(self._writing, self._version)
         except sqlite3.Error as error:
             raise Unavailable(f"{self.path} does not answer: {error}") from error
         if self._data_version != seen:

@@ -20,12 +20,20 @@ def get(connection: sqlite3.Connection, table: Table, kind: Kind[R], key: str, b
         raise ValueError(f"{by!r} is not a unique key of {kind.name!r}")
     row = connection.execute(table.get_by, (kind.name, by, key)) if by else connection.execute(table.get, (key,))
     found = row.fetchone()
-    return kind.load(json.loads(found[0])) if found else None
+    return _read(kind, found[0], key) if found else None
 
 
 def find(connection: sqlite3.Connection, table: Table, kind: Kind[R], question: Question) -> list[R]:
     statement, parameters = table.find(question)
-    return [kind.load(json.loads(doc)) for (doc,) in connection.execute(statement, parameters).fetchall()]
+    return [_read(kind, doc) for (doc,) in connection.execute(statement, parameters).fetchall()]
+
+
+def _read(kind: Kind[R], doc: str, key: str = "") -> R:
+    try:
+        document = json.loads(doc)
+    except ValueError as error:
+        raise kind.unreadable(key) from error
+    return kind.load(document)
 
 
 class SqliteTx:
