@@ -62,11 +62,15 @@ COMPLETE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds that a plugin's code is waited for: as it begins, as it stops, and while it tells its network the commands."""
+    """Seconds that a plugin's code is waited for: as it begins, as it stops, and while it tells its network the commands.
+
+    handler: for one event, with the files that came with it.
+    """
 
     start: float = 10.0
     stop: float = 5.0
     publish: float = 10.0
+    handler: float = 120.0
 
 
 @runtime_checkable

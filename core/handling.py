@@ -25,6 +25,7 @@ from .log import context, get_logger
 from .people.people import PEOPLE, Person, person_of
 from .sessions.session import Session, ask, session_of
 from .storage import Tx
+from .supervise import in_time
 
 if TYPE_CHECKING:
     from .gateway import Runtime
@@ -160,7 +161,7 @@ class Handling:
                 async with Lease(runtime.store, ARRIVALS, arrival, clock=runtime.clock, seconds=LEASE_SECONDS):
                     if before:
                         await asyncio.wait(before)
-                    await self._handle(arrival)
+                    await in_time(self._handle(arrival), runtime.clock.sleep(runtime.patience.handler))
             except Lost as lost:
                 log.info("event taken over", reason=str(lost))
             except Unavailable as away:

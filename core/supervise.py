@@ -6,11 +6,11 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import FrameType
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from .clock import Clock, SystemClock
 from .errors import ChatelierError, OperatorMust, Retry
@@ -168,6 +168,21 @@ async def apart(work: Awaitable[T]) -> T:
     if task.cancelled():
         raise Swallowed("it was cancelled from within")
     return task.result()
+
+
+async def in_time(call: Awaitable[T], *limits: Coroutine[Any, Any, object]) -> T:
+    """The call's answer. Raises TimeoutError when one of the limits comes first; the call is cancelled then."""
+    answer = asyncio.ensure_future(call)
+    alarms = [asyncio.ensure_future(limit) for limit in limits]
+    try:
+        await asyncio.wait([answer, *alarms], return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise TimeoutError("it takes too long")
+    finally:
+        for task in (answer, *alarms):
+            task.cancel()
+        await asyncio.wait([answer, *alarms])
 
 
 def _leaf(error: BaseException, kind: type[E]) -> E | None:

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chatelier import ChatRef, Progress, Said
-from chatelier.core.generation.cards import SIGN_SECONDS
+from chatelier.core.chat.line import SIGN_SECONDS
 from chatelier.core.testing.backend import PIXEL, FakeBackend
 from chatelier.core.testing.gateway import Parts, running
 from chatelier.core.testing.platform import FakePlatform, Shown, with_capabilities

@@ -310,6 +310,17 @@ async def test_an_event_that_fails_three_times_is_set_aside_and_the_next_ones_pa
         assert outcome.state == "set aside"
 
 
+async def test_an_event_whose_handler_hangs_three_times_is_set_aside(tmp_path: Path) -> None:
+    gate = Gate()
+    async with studio(tmp_path, clock=FakeClock(), commands=[gate.command]) as at:
+        await at.say("/wait for ever")
+        await at.say("/help")
+        await at.pass_time(400)
+        assert gate.calls == ["for ever"] * 3
+        assert at.network.texts.count(chat_words.SET_ASIDE) == 1
+        assert len(at.network.texts) == 2, "the next one is answered"
+
+
 async def test_an_event_that_kills_its_process_three_times_is_set_aside(tmp_path: Path) -> None:
     clock = FakeClock()
     store = FakeStore(KINDS, clock)
@@ -337,7 +348,7 @@ async def test_a_handler_may_take_longer_than_a_lease(tmp_path: Path) -> None:
     async with studio(tmp_path, clock=FakeClock(), commands=[gate.command]) as at:
         await at.say("/wait 1")
         await at.say("/wait 2")
-        await at.pass_time(300)
+        await at.pass_time(100)
         assert gate.calls == ["1"]
         gate.open.set()
         await at.pass_time(1)

@@ -402,6 +402,20 @@ async def test_a_server_whose_code_fails_in_the_middle_is_asked_again_until_that
     await world.clock.advance(200)
     job = await the_job(world)
     assert (job.state, job.words, job.attempts) == ("failed", words.CRASHED, 1)
+    (run,) = world.server.runs.values()
+    assert run.ended == Ended(state="cancelled"), "nobody wants what it makes"
+
+
+async def test_an_attempt_that_ran_too_long_is_stopped_when_its_server_is_back(world: World) -> None:
+    await ordered(world)
+    world.server.down = True
+    await world.clock.advance(RUN_SECONDS + 60)
+    assert (await the_job(world)).state == "expired"
+    (run,) = world.server.runs.values()
+    assert run.ended is None
+    world.server.down = False
+    await world.clock.advance(30)
+    assert run.ended == Ended(state="cancelled")
 
 
 # --- cancelling
@@ -546,7 +560,7 @@ async def test_an_attempt_on_a_server_that_was_cut_off_is_stopped_when_another_o
     assert (await the_job(world)).state == "done"
     assert world.server.runs[first].ended == Ended(state="cancelled")
     attempts = await world.store.find(ATTEMPTS, {"job": (await the_job(world)).key}, order="created")
-    assert [row.state for row in attempts] == ["lost", "ended"]
+    assert [row.state for row in attempts] == ["ended", "ended"]
 
 
 def answer_lost_once(world: World) -> Callable[[Attempt], None]:

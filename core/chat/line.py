@@ -15,6 +15,7 @@ from ..clock import Clock
 from ..errors import Exists, Gone, OperatorMust, Refused, Retry, Unavailable, Uncertain
 from ..log import get_logger
 from ..storage import Store, Tx
+from ..supervise import apart
 from . import words
 from .buttons import NUMBERINGS, Numbering
 from .capabilities import Capabilities
@@ -33,6 +34,10 @@ TRIES = 8
 EDIT_TRIES = 3
 """Edits that fail so; then the final state follows the card instead."""
 LONGEST_PAUSE_SECONDS = 60.0
+ANSWER_SECONDS = 300.0
+"""Until a platform that does not answer counts as away: the longest that a large file may take on its way."""
+SIGN_SECONDS = 3.0
+"""A sign that takes longer is given up; it is a courtesy, and what comes after it waits."""
 AWAY_SECONDS = 1.0
 LOOK_SECONDS = 5.0
 IDLE_SECONDS = 30.0
@@ -320,7 +325,7 @@ class Line:
         pause = AWAY_SECONDS
         try:
             pause = self._can(message.chat).rate.edit_seconds
-            await cast(Edits, self._platform).edit(receipt, message)
+            await asked(cast(Edits, self._platform).edit, receipt, message)
         except Retry as later:
             lane.edits.setdefault(card, (receipt, message))
             pause = later.after
@@ -369,9 +374,10 @@ class Line:
         """A quick sign, where the network has such. Never raises."""
         if isinstance(self._platform, Signals):
             try:
-                await self._platform.signal(chat, what, message_id)
+                async with asyncio.timeout(SIGN_SECONDS):
+                    await self._platform.signal(chat, what, message_id)
             except Exception as error:  # noqa: BLE001 - a platform's code may raise anything; a sign is a courtesy
-                log.debug("no sign", account=self._platform.name, error=str(error))
+                log.debug("no sign", account=self._platform.name, error=repr(error))
 
 
 class Trouble(Exception):
@@ -385,15 +391,12 @@ class Trouble(Exception):
 async def asked(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """A platform's answer. Raises Retry, Refused, Gone, or Trouble for anything else, so that it is not taken for the store's."""
     try:
-        return await call(*args, **kwargs)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await apart(call(*args, **kwargs))
     except (Retry, Refused, Gone):
         raise
     except OperatorMust as must:
         raise Refused(str(must)) from must
-    except asyncio.CancelledError as error:
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            raise
-        raise Trouble(error) from error  # something that the platform itself awaited was cancelled
     except Exception as error:  # a platform's code may raise anything; whether it was sent is unknown
         raise Trouble(error) from error
 

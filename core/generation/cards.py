@@ -1,8 +1,6 @@
 """Progress as people see it: the card of each open order, redrawn while its jobs move."""
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from ..chat.buttons import OnJob
@@ -21,8 +19,6 @@ from .queue import place_of, places, seconds_left, usual_seconds
 TICK_SECONDS = 0.5
 BUSY_SECONDS = 4.0
 """Networks forget a busy sign after about five seconds."""
-SIGN_SECONDS = 3.0
-"""A network that takes longer over a busy sign does not hold up the cards."""
 
 
 @dataclass(slots=True)
@@ -81,9 +77,7 @@ class Cards:
         now = self._clock.monotonic()
         if now - self._busy_at.get(card.conversation, -BUSY_SECONDS) >= BUSY_SECONDS:
             self._busy_at[card.conversation] = now
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SIGN_SECONDS):
-                    await self._line.signal(card.chat, "busy")
+            await self._line.signal(card.chat, "busy")
         if card.receipts[0].editable:
             await self._edit(job, card, await self._text(job, waiting))
 

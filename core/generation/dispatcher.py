@@ -8,7 +8,8 @@ from ..leases import Lease
 from ..log import context, get_logger
 from ..storage import Scalar, Tx
 from . import words
-from .jobs import CLAIMS, JOBS, LEASE_SECONDS, Job
+from .jobs import ATTEMPTS, CLAIMS, JOBS, LEASE_SECONDS, Job
+from .leftovers import Leftovers
 from .orders import end
 from .placing import PLACES_A_BACKEND
 from .run import JobRun, Workshop
@@ -36,6 +37,7 @@ class Dispatcher:
         places = asyncio.Semaphore(PLACES_A_BACKEND * max(1, len(self.shop.backends)))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_cancels(), name="cancels")
+            tasks.create_task(Leftovers(self.shop).run(), name="lost attempts")
             while True:
                 await places.acquire()
                 job = await self._claim()
@@ -62,7 +64,11 @@ class Dispatcher:
             if job is None:
                 return None
             job = await tx.replace(JOBS, replace(job, claims=job.claims + 1))
-            return await end(tx, job, "failed", words.CRASHED) if job.claims >= CLAIMS else job
+            if job.claims < CLAIMS:
+                return job
+            if attempt := await tx.get(ATTEMPTS, job.attempt):
+                await tx.replace(ATTEMPTS, replace(attempt, state="lost"))
+            return await end(tx, job, "failed", words.CRASHED)
 
         if self._stopping or self.shop.clock.monotonic() < self.shop.placing.resting_until:
             return None

@@ -1,8 +1,7 @@
 """One claimed job, from wherever its record stands to its end. docs/jobs.md has the table that this walks."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -11,11 +10,13 @@ from structlog.contextvars import bind_contextvars
 
 from ..clock import Clock
 from ..errors import BadInput, Gone, Lost, OperatorMust, Refused, Retry, Unavailable, Uncertain
+from ..keys import unique
 from ..leases import held
 from ..log import get_logger
 from ..media.blob import Blob, Blobs
 from ..media.references import refer
 from ..storage import Store, Tx
+from ..supervise import in_time
 from ..workflows.check import fitted
 from ..workflows.graph import with_prefix
 from . import results, words
@@ -81,7 +82,6 @@ class JobRun:
         try:
             while self.job.open:
                 await self._step()
-            await self._stop_lost_attempts()
         except Settled:
             pass
         finally:
@@ -129,14 +129,14 @@ class JobRun:
     async def _chosen(self) -> Able:
         """Its place is taken at once. Raises TimeoutError when the job is cancelled or expires before."""
         self._give_to("")
-        able = await self._before(self.shop.placing.able(self.job), self.cancelled.wait(), self._time_over())
+        able = await in_time(self.shop.placing.able(self.job), self.cancelled.wait(), self._time_over())
         chosen = self.shop.placing.least(able)
         self._give_to(chosen.name)
         return chosen
 
     async def _store_attempt(self, able: Able) -> None:
         """It is stored before its backend hears of it."""
-        attempt_id = str(uuid.uuid4())
+        attempt_id = unique()
         prefix = f"chatelier/{self.shop.clock.now():%Y-%m-%d}/{attempt_id}"
         graph = with_prefix(fitted(self.job.graph, able.description.classes), prefix)
 
@@ -183,7 +183,7 @@ class JobRun:
             return True
         try:
             submission = self._backend().submit(attempt)
-            remote = await self._before(submission, self.cancelled.wait(), self._time_over())
+            remote = await in_time(submission, self.cancelled.wait(), self._time_over())
         except Refused as no:
             await self._end("failed", str(no))
         except Retry as later:
@@ -198,7 +198,7 @@ class JobRun:
 
     async def _find(self, attempt: Attempt) -> Found:
         try:
-            return await self._before(self._backend().find(attempt), self.shop.clock.sleep(ANSWER_SECONDS))
+            return await in_time(self._backend().find(attempt), self.shop.clock.sleep(ANSWER_SECONDS))
         except (Unavailable, TimeoutError):
             return "unknown"
 
@@ -222,8 +222,8 @@ class JobRun:
             canceller.cancel()
             await asyncio.wait({canceller})
         if ended is None:
-            await self._quietly(self._backend().cancel(attempt))
-            await self._end("expired", words.RAN_TOO_LONG if self.job.state == "running" else words.QUEUED_TOO_LONG)
+            sentence = words.RAN_TOO_LONG if self.job.state == "running" else words.QUEUED_TOO_LONG
+            await self._end("expired", sentence, attempt="lost")
         else:
             await self._ended(ended)
 
@@ -394,22 +394,25 @@ class JobRun:
 
     # --- the ways out
 
-    async def _end(self, state: results.BadEnd, sentence: str) -> None:
+    async def _end(self, state: results.BadEnd, sentence: str, *, attempt: Literal["ended", "lost"] = "ended") -> None:
         """Without a result. Who asked to cancel it is told that it was, whatever else happened to it meanwhile."""
 
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
-            await self._mark_attempt(tx, "ended")
+            await self._mark_attempt(tx, attempt)
             return await (end(tx, job, "cancelled", "") if job.cancel else end(tx, job, state, sentence))
 
         self.job = await self.shop.store.atomically(work)
 
     async def _requeue(self, seconds: float, *, counts: bool = True, sentence: str = "") -> None:
-        """This attempt came to nothing: another one, if the limit allows. `sentence`: what to say when it does not."""
+        """This attempt came to nothing: another one, if the limit allows. `sentence`: what to say when it does not.
+
+        counts: the backend may have taken it.
+        """
 
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
-            await self._mark_attempt(tx, "lost")
+            await self._mark_attempt(tx, "lost" if counts else "ended")
             attempts = job.attempts if counts else job.attempts - 1
             return await tx.replace(
                 JOBS,
@@ -451,28 +454,7 @@ class JobRun:
         except (Unavailable, OperatorMust) as away:
             log.info("goes on when its lease lapses", job=self.job.key, reason=str(away))
 
-    async def _stop_lost_attempts(self) -> None:
-        """An attempt that was given up may be alive on a server that was cut off: nobody wants what it makes."""
-        for row in await self.shop.store.find(ATTEMPTS, {"job": self.job.key}, order="created"):
-            backend = self.shop.backends.get(row.backend)
-            if row.state == "lost" and backend is not None:
-                await self._quietly(backend.cancel(self._as_attempt(row)))
-
     # --- small things
-
-    async def _before(self, call: Awaitable[T], *limits: Coroutine[Any, Any, object]) -> T:
-        """The call's answer. Raises TimeoutError when one of the limits comes first; the call is cancelled then."""
-        answer = asyncio.ensure_future(call)
-        alarms = [asyncio.ensure_future(limit) for limit in limits]
-        try:
-            await asyncio.wait([answer, *alarms], return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                return answer.result()
-            raise TimeoutError("it takes too long")
-        finally:
-            for task in (answer, *alarms):
-                task.cancel()
-            await asyncio.wait([answer, *alarms])
 
     def _has_expired(self) -> bool:
         return self.shop.clock.now() >= self.job.expires
@@ -521,7 +503,7 @@ class JobRun:
     async def _quietly(self, action: Awaitable[object]) -> bool:
         """Whether it went well."""
         try:
-            await self._before(action, self.shop.clock.sleep(ANSWER_SECONDS))
+            await in_time(action, self.shop.clock.sleep(ANSWER_SECONDS))
         except Exception as error:  # noqa: BLE001 - a backend's cancel may raise anything; what counts is what watch says
             log.info("cancel not delivered", backend=self.job.backend, job=self.job.key, error=str(error))
             return False
