@@ -4,17 +4,18 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from .accounts import Account
 from .chat.buttons import ACTIONS, NUMBERINGS
 from .chat.capabilities import Capabilities
 from .chat.inbox import ARRIVALS, Inbox
-from .chat.messages import ChatRef, Choice, Event, FileRef, FirstAnswer
+from .chat.messages import FILE_TYPES, ChatRef, Choice, Event, FileRef, FirstAnswer
 from .chat.outbox import MESSAGES
 from .chat.platform import Deletes, Edits, Finds, Platform, Published, Publishes, Signals
 from .clock import Clock, SystemClock
@@ -25,9 +26,9 @@ from .errors import ChatelierError, OperatorMust, Refused
 from .generation.backend import Backend
 from .generation.dispatcher import Dispatcher
 from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, RUNS, WORKLOADS
-from .generation.ordering import command_for
 from .generation.placing import Placing
 from .generation.run import Workshop
+from .generation.workflow_commands import command_for
 from .handling import Handling
 from .housekeeping import Housekeeping
 from .http.application import Health as Condition
@@ -109,12 +110,13 @@ class Runtime:
     async def build(self, stack: AsyncExitStack) -> None:
         limits = self.settings.limits
         self.pictures = await stack.enter_async_context(Pictures(PictureLimits(pixels=limits.picture_pixels)))
-        own = self.settings.data_dir / "workflows"
-        if self.settings.workflows.folder == own:
-            own.mkdir(parents=True, exist_ok=True)  # so that a file can be dropped there
-        folder = self.settings.data_dir / "blobs"
-        blobs = FolderBlobs(folder, self.store, self.clock, self.pictures)
-        await blobs.start()
+        data = self.settings.data_dir
+        blobs = FolderBlobs(data / "blobs", self.store, self.clock, self.pictures)
+        with usable(data):
+            if self.settings.workflows.folder == data / "workflows":
+                # So that a file can be dropped there.
+                await asyncio.to_thread((data / "workflows").mkdir, parents=True, exist_ok=True)
+            await blobs.start()
         self.blobs: Blobs = blobs
         self.housekeeping = Housekeeping(self.store, blobs, self.settings.retention, self.clock)
         self.platforms: dict[str, Platform] = {}
@@ -275,7 +277,7 @@ class Runtime:
         types = {option.name: option.type for option in command.options}
         read = dict(values)
         for name, value in values.items():
-            if types.get(name) in ("image", "video", "audio", "file") and isinstance(value, FileRef | str) and value:
+            if types.get(name) in FILE_TYPES and isinstance(value, FileRef | str) and value:
                 read[name] = await self.intake.read(value, types[name])
         return read
 
@@ -429,6 +431,17 @@ def undeclared(platform: Platform) -> str:
                 f"{platform.name} {'declares' if declared else 'does not declare'} {what}, but its class says otherwise"
             )
     return ""
+
+
+@contextmanager
+def usable(data_dir: Path) -> Iterator[None]:
+    """Says OperatorMust for an operating system that does not let the gateway write there."""
+    try:
+        yield
+    except OSError as error:
+        raise OperatorMust(
+            f"data_dir: {data_dir} cannot be used: {error.strerror}. Set data_dir to a folder that this user may write to."
+        ) from error
 
 
 @asynccontextmanager

@@ -268,7 +268,10 @@ class Handling:
         left = dict(self._tasks)
         for task in left:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        if left:
+            _, late = await asyncio.wait(left, timeout=self.runtime.patience.stop)
+            for task in late:
+                log.error("does not stop; left behind", part=task.get_name())
         for arrival in filter(None, left.values()):
             try:
                 await self.runtime.inbox.again(arrival, 0.0, counts=False)

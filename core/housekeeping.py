@@ -94,14 +94,15 @@ class Housekeeping:
 
     async def _walk(self, name: str, kind: Kind[Any], order: str, before: datetime, change: Work) -> None:
         """Look once at each record that is older than this; after a restart, once more."""
-        since = self._walked.get(name)
+        since, limit = self._walked.get(name), AT_ONCE
         while True:
-            page = await self._store.find(kind, order=order, since=since, until=before, limit=AT_ONCE)
+            page = await self._store.find(kind, order=order, since=since, until=before, limit=limit)
             await self._store.atomically(partial(_each, kind, [record.key for record in page], change))
-            if len(page) < AT_ONCE:
+            if len(page) < limit:
                 break
             reached: datetime = getattr(page[-1], order)
-            since = reached if reached != since else reached + MOMENT
+            limit = AT_ONCE if reached != since else 2 * limit  # more of one moment than fit on a page
+            since = reached
         self._walked[name] = before
 
 

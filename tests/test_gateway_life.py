@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chatelier import Capabilities, OperatorMust, Published, Said, Settings, Unavailable, hookimpl
-from chatelier.core.gateway import KINDS, Patience, Runtime, open_runtime
+from chatelier.core.gateway import Patience, Runtime, open_runtime
 from chatelier.core.plugins import Plugins
 from chatelier.core.storage import Hints
 from chatelier.core.supervise import Supervised
@@ -143,14 +143,17 @@ async def test_a_store_that_cannot_be_asked_has_moved_nothing(error: Exception) 
     assert await waiting is False
 
 
-class Damaged(FakeStore):
-    async def get(self, kind: Any, key: str, *, by: str = "") -> Any:
-        raise OperatorMust("damaged")
-
-
 async def test_a_damaged_store_is_said_by_readyz_and_ends_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path, Parts()) as runtime:
-        runtime.store = Damaged(KINDS)
+        assert isinstance(runtime.store, FakeStore)
+        runtime.store.trouble = OperatorMust("damaged")
         condition = await runtime.condition()
     assert not condition.ready
     assert condition.store == "damaged"
+
+
+async def test_a_data_folder_that_cannot_be_used_is_said_in_words_whatever_the_store(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OperatorMust, match="data_dir"):
+        async with opened(tmp_path / "file" / "below", Parts()):
+            raise AssertionError("it opened")

@@ -14,7 +14,7 @@ from chatelier.core.chat.inbox import ARRIVALS, Inbox
 from chatelier.core.chat.outbox import MESSAGES, Address, post
 from chatelier.core.gateway import KINDS
 from chatelier.core.generation.jobs import ATTEMPTS, ORDERS, RESULTS, AttemptRow, result_owner
-from chatelier.core.generation.ordering import wanted_run
+from chatelier.core.generation.workflow_commands import wanted_run
 from chatelier.core.generation.orders import Terms, end, take
 from chatelier.core.housekeeping import ROUND_SECONDS, Housekeeping
 from chatelier.core.media.references import BLOB_REFS, keep
@@ -194,6 +194,16 @@ async def test_secrets_of_a_network_are_kept_for_twenty_minutes() -> None:
         await home.clock.advance(timedelta(minutes=2).total_seconds())
         await home.care.round()
         assert await natives() == [{"guild": "7"}] * 5
+
+
+async def test_secrets_of_many_events_of_one_moment_go_too() -> None:
+    async with house() as home:
+        for _ in range(250):
+            await home.event(**{"secret.token": "t"})
+        await home.clock.advance(timedelta(minutes=21).total_seconds())
+        await home.care.round()
+        arrivals = await home.store.find(ARRIVALS, order="received", limit=1_000)
+        assert [dict(arrival.event.native) for arrival in arrivals] == [{}] * 250
 
 
 async def test_it_goes_on_every_five_minutes_whatever_happens() -> None:

@@ -18,6 +18,7 @@ from chatelier import (
     Media,
     OperatorMust,
     Outgoing,
+    RateRules,
     Receipt,
     Refused,
     Reply,
@@ -28,7 +29,6 @@ from chatelier import (
 )
 from chatelier.core.chat import words
 from chatelier.core.chat.buttons import NUMBERINGS
-from chatelier.core.chat.fit import fit
 from chatelier.core.chat.line import IDLE_SECONDS, PAGE, TRIES, Line
 from chatelier.core.chat.outbox import MESSAGES, Address, Message, post
 from chatelier.core.gateway import KINDS
@@ -55,28 +55,12 @@ class Plain:
         return replace(await self._network.send(message), editable=False, deletable=False)
 
 
-class AwayStore(FakeStore):
-    """Answers with `trouble` while it is set."""
-
-    trouble: Exception | None = None
-
-    async def atomically(self, work: Callable[[Tx], Any]) -> Any:
-        if self.trouble:
-            raise self.trouble
-        return await super().atomically(work)
-
-    async def find(self, *args: Any, **options: Any) -> list[Any]:
-        if self.trouble:
-            raise self.trouble
-        return await super().find(*args, **options)
-
-
 class Desk:
     """A line of a network in memory, with a clock that stands still."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.store = AwayStore(KINDS, self.clock)
+        self.store = FakeStore(KINDS, self.clock)
         self.network = FakePlatform()
         self.holds = True
         self._said = 0
@@ -129,8 +113,7 @@ class Desk:
         return row
 
     def edit(self, card: Message, text: str) -> None:
-        (message,) = fit(Reply(text=text), card.key, card.chat, self.network.can, native={})
-        self.line.show(card.conversation, card.key, card.receipts[0], message)
+        self.line.show(card, Reply(text=text))
 
 
 @pytest.fixture
@@ -225,7 +208,8 @@ async def test_a_wait_is_kept_when_it_cannot_be_stored(desk: Desk) -> None:
         raise Retry(10)
 
     desk.network.before_send = wait_and_lose_the_store
-    await desk.say("later", wait=1)
+    await desk.post(Address(chat=desk.network.chat(), sender="fake:ada"), "later")
+    await desk.quiet(1)
     desk.network.before_send = lambda _: None
     desk.store.trouble = None
     await desk.quiet(8)
@@ -363,12 +347,14 @@ async def test_a_process_that_lost_the_account_sends_nothing(desk: Desk) -> None
 
 async def test_a_store_that_is_away_holds_messages_up_and_loses_no_receipt(desk: Desk) -> None:
     desk.network.after_send = lambda _: setattr(desk.store, "trouble", OperatorMust("the disk is full"))
-    row = await desk.say("hello", wait=30)
+    await desk.post(Address(chat=desk.network.chat(), sender="fake:ada"), "hello")
+    await desk.quiet(30)
     desk.network.after_send = lambda _: None
     desk.store.trouble = None
     await desk.quiet(6)
     assert desk.network.texts == ["hello"]
-    assert (await desk.row(row.key)).state == "sent"
+    (row,) = await desk.store.find(MESSAGES, order="created")
+    assert row.state == "sent"
     desk.store.trouble = Unavailable("away")
     await desk.quiet(30)
     desk.store.trouble = None
@@ -530,7 +516,46 @@ async def test_a_message_that_cannot_be_fitted_is_tried_again_then_fails_and_the
     await desk.restart(FaultyNetwork())
     bad = await desk.say("a fox", chat="poison")
     good = await desk.say("a fox")
-    assert (bad.state, good.state) == ("sending", "sent")
+    assert (bad.state, good.state) == ("pending", "sent")
     await desk.quiet(60 * TRIES)
     bad = await desk.row(bad.key)
     assert (bad.state, bad.words) == ("failed", "a bug of the platform")
+
+
+async def test_a_conversation_is_not_sent_more_than_its_network_allows(desk: Desk) -> None:
+    desk.network.can = with_capabilities(rate=RateRules(per_chat_second=0.5))
+    await desk.say("one", "two", "three")
+    await desk.say("hello", chat="elsewhere")
+    assert desk.network.texts == ["one", "hello"]
+    await desk.quiet(2)
+    assert desk.network.texts == ["one", "hello", "two"]
+    await desk.quiet(2)
+    assert desk.network.texts == ["one", "hello", "two", "three"]
+
+
+async def test_an_account_is_not_sent_more_than_its_network_allows(desk: Desk) -> None:
+    desk.network.can = with_capabilities(rate=RateRules(per_second=2))
+    for n in range(5):
+        await desk.say(f"{n}", chat=f"room {n}")
+    assert desk.network.texts == ["0"]
+    await desk.quiet(1)
+    assert desk.network.texts == ["0", "1", "2"]
+    await desk.quiet(1)
+    assert desk.network.texts == ["0", "1", "2", "3", "4"]
+
+
+async def test_the_parts_of_a_long_message_keep_to_the_rate_too(desk: Desk) -> None:
+    desk.network.can = with_capabilities(text=40, rate=RateRules(per_chat_second=1))
+    await desk.say("a" * 30 + "\n\n" + "b" * 30)
+    assert len(desk.network.texts) == 1
+    await desk.quiet(1)
+    assert len(desk.network.texts) == 2
+
+
+async def test_a_card_that_cannot_be_fitted_ends_nothing(desk: Desk) -> None:
+    await desk.restart(FaultyNetwork())
+    card = await desk.say("a card")
+    desk.edit(replace(card, chat=desk.network.chat("poison")), "50 %")
+    await desk.quiet(5)
+    assert not desk.running.done()
+    assert (await desk.say("a fox")).state == "sent"

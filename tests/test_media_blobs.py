@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatelier import BadInput, Blob, Blobs, Gone, OperatorMust
+from chatelier import BadInput, Blob, Blobs, Gone, Kind, OperatorMust, Record
 from chatelier.core.media import BLOB_REFS, BLOBS, refer, release
 from chatelier.core.media.blobs import FolderBlobs
 from chatelier.core.media.pictures import Pictures
@@ -334,6 +334,23 @@ async def test_bytes_stay_while_one_owner_is_left(kept: Kept) -> None:
     assert await kept.read(blob.sha256) == b"hello"
     await kept.pass_time()
     assert kept.files() == []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BentRef(Record):
+    """A reference as something else wrote it."""
+
+    owner: str
+    sha256: str
+    created: str = "some day"
+
+
+async def test_bytes_stay_while_a_reference_to_them_cannot_be_read(kept: Kept) -> None:
+    blob = await kept.put(b"hello")
+    bent = Kind(name=BLOB_REFS.name, record=BentRef)
+    await kept.store.atomically(lambda tx: tx.insert(bent, BentRef(key="x", owner="job:1", sha256=blob.sha256)))
+    await kept.pass_time()
+    assert await kept.read(blob.sha256) == b"hello"
 
 
 async def test_an_owner_lets_go_of_all_it_had(kept: Kept) -> None:

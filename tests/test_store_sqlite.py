@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from chatelier import (
     Exists,
     Kind,
     OperatorMust,
+    Query,
     Question,
     Record,
     Store,
@@ -27,8 +29,9 @@ from chatelier import (
     SystemClock,
     Tx,
     Unavailable,
+    Unreadable,
 )
-from chatelier.core.testing.store_suite import KINDS, SAMPLES, TALLIES, Sample, Tally, add, put
+from chatelier.core.testing.store_suite import KINDS, SAMPLES, TALLIES, Sample, Tally, add, claim, put
 from chatelier.plugins.sqlite import Plugin, open_sqlite
 from chatelier.plugins.sqlite.connection import path_of
 from chatelier.plugins.sqlite.layout import Table, migrations
@@ -299,17 +302,127 @@ async def test_check_names_what_is_wrong(url: str, file: Path) -> None:
     for words in ("'Eve' for samples 'nobody'", "samples 'b' has the name 'Bob'", "tallies 'gone' cannot be read"):
         assert any(words in line for line in wrong), words
     assert any("tallies 'bent' cannot be read" in line for line in wrong)
-    assert any("tallies 'other' says of itself" in line for line in wrong)
+    assert any("tallies 'other' cannot be read: it says of itself" in line for line in wrong)
 
 
-@pytest.mark.parametrize("damage", ["'{'", "json_set(doc, '$.amount', 'many')"])
-async def test_an_unreadable_record_is_said_to_the_operator(url: str, file: Path, damage: str) -> None:
-    async with open_sqlite(url, KINDS, SystemClock()) as store:
-        await insert(store, TALLIES, Tally(key="bent"))
+DAMAGES = {
+    "json": "'{'",
+    "type": "json_set(doc, '$.amount', 'many')",
+    "list": "'[]'",
+    "bytes": "CAST(x'7bff7d' AS TEXT)",
+    "blob": "x'00ff'",
+    "key": "json_set(doc, '$.key', 'other')",
+    "version": "json_set(doc, '$.version', 7)",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+async def test_an_unreadable_record_is_said_to_the_operator_and_left_out(url: str, file: Path, damage: str) -> None:
+    asked = Kind(name="tallies", record=Tally, queries=(Query(),))
+    async with open_sqlite(url, [asked], SystemClock()) as store:
+        await insert(store, asked, *(Tally(key=key) for key in ("a", "bent", "c")))
         with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-            connection.execute(f"UPDATE records_tallies SET doc = {damage}")  # noqa: S608 - the test's own words
+            connection.execute(f"UPDATE records_tallies SET doc = {damage} WHERE key = 'bent'")  # noqa: S608 - the test's own words
         with pytest.raises(OperatorMust, match=r"'bent' of tallies.*store check"):
-            await store.get(TALLIES, "bent")
+            await store.get(asked, "bent")
+        assert [tally.key for tally in await store.find(asked, limit=2)] == ["a", "c"]
+        (fault,) = await store.check()
+        assert fault.startswith("tallies 'bent' cannot be read: ")
+        (moved,) = await store.set_aside(lambda found: found)
+        assert moved.fault == fault
+        assert await store.check() == []
+        await insert(store, asked, Tally(key="bent"))
+
+
+def lose_bytes(file: Path, there: bytes, instead: bytes) -> None:
+    """A disk that forgets: the row changes, and its entries in the indexes do not."""
+    content = file.read_bytes()
+    assert content.count(there) == 1
+    assert len(there) == len(instead)
+    file.write_bytes(content.replace(there, instead))
+
+
+@pytest.mark.parametrize(("there", "instead"), [(b'"amount": 4321', b'"amount"= 4321'), (b"4321", b"\xff\xfe21")])
+async def test_a_row_that_the_disk_lost_stops_no_claim(url: str, file: Path, there: bytes, instead: bytes) -> None:
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await put(store, [Sample(key=key, name=key, due=past, amount=n) for n, key in enumerate("xyz", 4320)])
+    lose_bytes(file, there, instead)
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        assert [taken and taken.key for taken in [await claim(store, "me", 3600) for _ in range(3)]] == ["x", "z", None]
+        assert [sample.key for sample in await store.find(SAMPLES, {"state": "open"}, order="amount")] == ["x", "z"]
+        with pytest.raises(OperatorMust, match="'y' of samples"):
+            await store.get(SAMPLES, "y", by="name")
+        (fault,) = await store.check()
+        assert fault.startswith("samples 'y' cannot be read: not JSON")
+        (moved,) = await store.set_aside(lambda found: found)
+        assert instead in moved.document
+        assert await store.check() == []
+        await put(store, [Sample(key="y", name="y", due=past)])
+        again = await claim(store, "me", 3600)
+        assert again is not None
+        assert again.key == "y"
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        assert len(await store.find(SAMPLES, {"state": "open"}, order="amount")) == 3
+
+
+async def test_a_lost_row_is_not_deleted_but_said(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await put(store, [Sample(key="y", amount=4321)])
+    lose_bytes(file, b'"amount": 4321', b'"amount"= 4321')
+
+    async def work(tx: Tx) -> None:
+        await tx.delete(SAMPLES, "y")
+
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        with pytest.raises(OperatorMust, match="--set-aside"):
+            await store.atomically(work)
+    wider = Kind(name="samples", record=Sample, queries=(*SAMPLES.queries, Query(("amount",), "seen")))
+    with pytest.raises(OperatorMust, match="--set-aside"):
+        async with open_sqlite(url, [wider], SystemClock()):
+            pass
+
+
+async def test_nothing_is_deleted_when_it_could_not_be_kept(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await put(store, [Sample(key="y", name="Yua")])
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("UPDATE records_samples SET doc = json_set(doc, '$.amount', 'many')")
+
+        def keep(_: Sequence[Unreadable]) -> Sequence[Unreadable]:
+            raise OSError("no room")
+
+        with pytest.raises(OSError, match="no room"):
+            await store.set_aside(keep)
+        with pytest.raises(OperatorMust):
+            await store.get(SAMPLES, "Yua", by="name")
+        assert len(await store.check()) == 1
+
+
+async def test_setting_aside_wakes_those_who_wait(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await add(store)
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("UPDATE records_tallies SET doc = '{'")
+        changes = store.changes(TALLIES)
+        while await changes.wait(0.3):
+            pass
+        await store.set_aside(lambda found: found)
+        assert await changes.wait(10)
+
+
+async def test_a_field_that_becomes_unique_is_filled_in_past_what_is_bent(url: str, file: Path) -> None:
+    plain = Kind(name="samples", record=Sample)
+    async with open_sqlite(url, [plain], SystemClock()) as store:
+        await insert(store, plain, Sample(key="a", name="Ada"), Sample(key="b", name="Bob"))
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("UPDATE records_samples SET doc = '[' WHERE key = 'a'")
+    strict = Kind(name="samples", record=Sample, unique=("name",))
+    async with open_sqlite(url, [strict], SystemClock()) as store:
+        assert await store.get(strict, "Ada", by="name") is None
+        found = await store.get(strict, "Bob", by="name")
+        assert found is not None
+        assert found.key == "b"
 
 
 async def test_a_backup_is_whole_while_the_store_is_in_use(url: str, tmp_path: Path) -> None:

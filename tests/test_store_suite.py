@@ -31,5 +31,5 @@ async def test_store_keeps_the_contract(check: Callable[[MakeStore], Awaitable[N
 
 
 def test_suite_has_all_its_checks() -> None:
-    assert len(set(STORE_CHECKS)) >= 25
+    assert len(set(STORE_CHECKS)) >= 28
     assert all(check.__doc__ or check.__name__ for check in STORE_CHECKS)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -352,6 +353,23 @@ async def test_a_source_that_fails_keeps_what_it_had_and_stops_nobody(tmp_path: 
     assert set(reasons) == {"away", "crash", "r"}
     assert "does not answer" in reasons["away"]
     assert "secret" not in reasons["crash"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, [], {"workflows": ()}, Loaded(workflows=("fox",)), Loaded(problems=(None,)), Loaded(workflows=7)],  # type: ignore[arg-type] # a plugin's bug
+)
+async def test_a_source_that_answers_with_something_else_is_a_problem(tmp_path: Path, answer: Any) -> None:
+    shutil.copy(STANDARD, tmp_path / "fox.json")
+    odd = Fixed("odd", Loaded())
+    catalogue = catalogue_of(odd, FolderSource(tmp_path))
+    await catalogue.refresh()
+    odd.answer = answer
+    await catalogue.refresh()
+    assert [workflow.name for workflow in catalogue.workflows] == ["fox"]
+    (problem,) = catalogue.problems
+    assert problem.source == "odd"
+    assert "could not be loaded" in problem.reason
 
 
 async def test_watching_refreshes_after_a_change_and_survives_a_broken_source(tmp_path: Path) -> None:

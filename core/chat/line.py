@@ -68,6 +68,7 @@ class Line:
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
         self._queued: set[str] = set()
+        self._send_after = 0.0
         self._tasks: asyncio.TaskGroup
         self._closed: OrderedDict[str, None] = OrderedDict()
 
@@ -111,15 +112,23 @@ class Line:
             self._tasks.create_task(self._serve(conversation), name=f"lane {conversation}")
         return self._lanes[conversation]
 
-    def show(self, conversation: str, card: str, receipt: Receipt, message: Outgoing) -> None:
-        """Make a card look like this, when the conversation's budget allows; a later call takes this one's place."""
-        if card not in self._closed:
-            lane = self._lane(conversation)
-            lane.edits[card] = (receipt, message)
-            lane.woken.set()
+    def show(self, card: Message, reply: Reply) -> None:
+        """Make a card look like this, when the conversation's budget allows; a later call takes this one's place.
 
-    def capabilities(self, chat: ChatRef) -> Capabilities:
-        return self._platform.capabilities(chat)
+        card: a message that was sent. Media are left out where the network cannot change them.
+        """
+        if card.key in self._closed:
+            return
+        try:
+            shown = reply if self._can(card.chat).edit_media else replace(reply, media=())
+            parts = self._fitted(card, shown)
+        except (Trouble, Refused) as error:
+            log.info("progress not shown", account=self._platform.name, message=card.key, error=str(error))
+            return
+        if len(parts) == 1:
+            lane = self._lane(card.conversation)
+            lane.edits[card.key] = (card.receipts[0], parts[0])
+            lane.woken.set()
 
     def _close_card(self, card: str, lane: Lane) -> None:
         self._closed[card] = None
@@ -177,6 +186,7 @@ class Line:
         wait = (row.due - self._clock.now()).total_seconds()
         if wait > 0:
             await self._clock.sleep(wait)
+        await self._turn(row)
         is_unsure = row.state == "sending"
         if not is_unsure:
             row = await self._write(key, state="sending")
@@ -186,6 +196,19 @@ class Line:
             await self._send_rest(await self._look_up(row) if is_unsure else row)
         if row.sign:
             await self.signal(row.chat, row.sign, row.answers)
+
+    async def _turn(self, row: Message) -> None:
+        """Wait until the network's rate allows one more message in this conversation."""
+        rate, lane = self._can(row.chat).rate, self._lanes[row.conversation]
+        now = self._clock.monotonic()
+        at = max(now, lane.send_after)
+        if rate.per_second:
+            at = max(at, self._send_after)
+            self._send_after = at + 1 / rate.per_second
+        if rate.per_chat_second:
+            lane.send_after = at + 1 / rate.per_chat_second
+        if at > now:
+            await self._clock.sleep(at - now)
 
     async def _look_up(self, row: Message) -> Message:
         """The row without the part that nobody knew about, if that arrived; otherwise the part is to be sent."""
@@ -213,7 +236,10 @@ class Line:
 
     def _fit(self, row: Message) -> tuple[Outgoing, ...]:
         """Raises Refused for what can never be sent, and Trouble."""
-        reply = replace(row.reply, text=words.sent_again(row.reply.text)) if row.again else row.reply
+        again = replace(row.reply, text=words.sent_again(row.reply.text)) if row.again else row.reply
+        return self._fitted(row, again)
+
+    def _fitted(self, row: Message, reply: Reply) -> tuple[Outgoing, ...]:
         can = self._can(row.chat)
         try:
             return fit(
@@ -225,7 +251,9 @@ class Line:
 
     async def _send_rest(self, row: Message) -> None:
         parts = self._fit(row)
-        for part in parts[row.part :]:
+        for n, part in enumerate(parts[row.part :]):
+            if n:
+                await self._turn(row)
             receipt = await asked(self._platform.send, part)
             row = await self._sent_part(row, receipt, len(parts))
         if row.state != "sent":  # nothing to show, or fewer parts than before a restart

@@ -8,8 +8,8 @@ import typer
 
 from ..chat.inbox import ARRIVALS
 from ..chat.outbox import MESSAGES
-from ..errors import ChatelierError
-from ..gateway import Runtime, open_runtime
+from ..errors import ChatelierError, OperatorMust
+from ..gateway import Runtime, open_runtime, usable
 from ..plugins import Plugins
 from ..settings import Settings
 from .backends import ask_all
@@ -67,11 +67,11 @@ async def findings(settings: Settings, plugins: Plugins) -> AsyncIterator[Findin
 def disk(settings: Settings) -> Finding:
     """Room where the data are."""
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(settings.data_dir).free
-    except OSError as error:
-        words = f"{settings.data_dir} cannot be used: {error.strerror}; set data_dir to a folder of this user"
-        return Finding("disk", words, well=False)
+        with usable(settings.data_dir):
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(settings.data_dir).free
+    except OperatorMust as error:
+        return Finding("disk", str(error), well=False)
     words = f"{free / 1e9:.1f} GB free in {settings.data_dir}"
     if free < FREE_BYTES:
         return Finding("disk", f"{words}; make room, or results cannot be stored", well=False)

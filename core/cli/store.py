@@ -1,20 +1,35 @@
 """`chatelier store check|backup`."""
 
-from typing import Annotated
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Annotated, Any
 
 import typer
 
-from ..storage import Store
-from .context import EXIT_FAILED, Config, open_store, run
+from ..clock import SystemClock
+from ..errors import OperatorMust
+from ..gateway import open_store_of
+from ..media.references import BLOB_REFS, BLOBS
+from ..storage import Store, Unreadable
+from .context import EXIT_FAILED, Config, load_config, open_store, run
+
+FILE_KINDS = frozenset({BLOBS.name, BLOB_REFS.name})
+"""What these records speak of would be deleted after an hour if they went, so they stay."""
 
 app = typer.Typer(help="The database: check it, copy it.", no_args_is_help=True)
 Target = Annotated[str, typer.Argument(help="A file that is not there yet.")]
+SetAside = Annotated[
+    bool, typer.Option("--set-aside", help="First move records that cannot be read into a file in the data folder.")
+]
 
 
 @app.command()
-def check(config: Config = None) -> None:
+def check(config: Config = None, set_aside: SetAside = False) -> None:
     """Read everything and say what is wrong. Exit code 1 when something is."""
-    if not run(_check(config)):
+    if not run(_check(config, set_aside)):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -30,11 +45,66 @@ async def check_store(store: Store) -> bool:
     for problem in problems:
         typer.echo(problem)
     typer.echo(
-        f"{len(problems)} problems. Put the last backup in its place if you cannot mend them."
+        f"{len(problems)} problems. `chatelier store check --set-aside` moves records that cannot be read out of the way; "
+        "put the last backup in its place if you cannot mend the rest."
         if problems
         else "All is well."
     )
     return not problems
+
+
+async def set_aside_in(store: Store, folder: Path) -> None:
+    """Move what cannot be read to a new file in the folder, and name it. Raises OperatorMust."""
+    files: list[Path] = []
+
+    def keep(found: Sequence[Unreadable]) -> Sequence[Unreadable]:
+        kept = [error for error in found if error.kind not in FILE_KINDS]
+        if kept:
+            files.append(written(folder, kept))
+        return kept
+
+    moved = await store.set_aside(keep)
+    for error in moved:
+        typer.echo(f"moved {error.kind} {error.key!r}: {error.reason}")
+    if moved:
+        typer.echo(f"{len(moved)} records that could not be read are in {files[-1]} now.")
+
+
+def written(folder: Path, records: Sequence[Unreadable]) -> Path:
+    """A new file with a line of JSON for each, durable when this returns, for its owner's eyes. Raises OperatorMust."""
+    lines = "".join(json.dumps(_line(record), default=str) + "\n" for record in records)
+    stamp = SystemClock().now().strftime("%Y%m%dT%H%M%SZ")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number, name = mkstemp(prefix=f"set-aside-{stamp}-", suffix=".jsonl", dir=folder)
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            _sync(folder)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OperatorMust(f"{folder} cannot be written to ({error.strerror}), so nothing was moved.") from error
+    return Path(name)
+
+
+def _line(record: Unreadable) -> dict[str, Any]:
+    document = record.document
+    if isinstance(document, bytes):
+        document = document.decode("utf-8", "surrogateescape")  # \udcff in the line is the byte ff
+    return {"kind": record.kind, "key": record.key, "reason": record.reason, "document": document}
+
+
+def _sync(folder: Path) -> None:
+    """The file's name is durable too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 async def backup_store(store: Store, target: str) -> None:
@@ -42,8 +112,11 @@ async def backup_store(store: Store, target: str) -> None:
     typer.echo(f"Copied to {target}.")
 
 
-async def _check(config: Config) -> bool:
-    async with open_store(config) as store:
+async def _check(config: Config, set_aside: bool) -> bool:
+    settings, plugins = load_config(config)
+    async with open_store_of(settings, plugins, SystemClock()) as store:
+        if set_aside:
+            await set_aside_in(store, settings.data_dir)
         return await check_store(store)
 
 

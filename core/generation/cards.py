@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..chat.buttons import OnJob
-from ..chat.fit import fit
 from ..chat.line import Line
 from ..chat.messages import Button, Media, Reply
 from ..chat.outbox import MESSAGES, Message
@@ -106,15 +105,9 @@ class Cards:
         if self._drawn.get(job.key) == look:
             return
         self._drawn[job.key] = look
-        can = self._line.capabilities(card.chat)
         cancel = Button(label=words.CANCEL, payload=OnJob(job=job.key, verb="cancel").payload)
-        shown = (preview_media(preview),) if preview and can.edit_media else ()
-        reply = Reply(text=text, media=shown, buttons=((cancel,),))
-        parts = fit(
-            reply, card.key, card.chat, can, native=card.native, reply_to=card.reply_to, private_to=card.private_to
-        )
-        if len(parts) == 1:
-            self._line.show(card.conversation, card.key, card.receipts[0], parts[0])
+        shown = (preview_media(preview),) if preview else ()
+        self._line.show(card, Reply(text=text, media=shown, buttons=((cancel,),)))
 
 
 def preview_media(data: bytes) -> Media:

@@ -16,6 +16,7 @@ from ..log import get_logger
 from ..media.blob import Blob, Blobs
 from ..media.references import refer
 from ..storage import Store, Tx
+from ..streams import closing
 from ..supervise import in_time
 from ..workflows.check import fitted
 from ..workflows.graph import with_prefix
@@ -248,10 +249,11 @@ class JobRun:
         """Watch again whenever the backend stops answering."""
         while True:
             try:
-                async for item in self._backend().watch(attempt):
-                    if isinstance(item, Ended):
-                        return item
-                    await self._progress(item)
+                async with closing(self._backend().watch(attempt)) as items:
+                    async for item in items:
+                        if isinstance(item, Ended):
+                            return item
+                        await self._progress(item)
             except Unavailable as away:
                 log.info("backend away in mid-job", backend=self.job.backend, error=str(away))
             await self.shop.clock.sleep(LOOK_SECONDS)

@@ -22,6 +22,7 @@ from typing import IO
 from ..clock import Clock
 from ..errors import BadInput, Gone
 from ..storage import Store
+from ..streams import closing
 from . import words
 from .blob import Blob
 from .pictures import Pictures
@@ -58,12 +59,9 @@ class FolderBlobs:
 
     async def put(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> Blob:
         """Also raises BadInput for a picture that is damaged or too large to decode; `chunks` is closed in any case."""
-        try:
+        async with closing(chunks):
             with _disk(self._root):
                 return await self._put(chunks, limit or self._limit)
-        finally:
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
 
     async def open(self, sha256: str) -> AsyncGenerator[bytes, None]:
         record = await self._store.get(BLOBS, sha256) if _SHA256.fullmatch(sha256) else None

@@ -1,12 +1,12 @@
 """What people send becomes bytes of ours before anything is made of it: vendors' links expire."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
 from ipaddress import ip_network
 
 from ..chat.messages import FieldType, FileRef
 from ..chat.platform import Platform
 from ..errors import BadInput, Gone, Refused
+from ..streams import closing
 from . import words
 from .addresses import Network
 from .blob import Blob, Blobs, MediaKind
@@ -60,18 +60,17 @@ class Intake:
             raise words.wrong_kind(blob.mime)
         return blob
 
+    def _from(self, source: FileRef | str, kinds: Sequence[MediaKind]) -> AsyncIterator[bytes]:
+        if isinstance(source, str):
+            return fetch(source, limit_bytes=self._limit, seconds=FETCH_SECONDS, kinds=kinds, allow=self._allow)
+        if source.platform == STORED:
+            return self._blobs.open(source.ref)
+        return self._platforms[source.platform].read(source)
+
     async def _open(self, source: FileRef | str, kinds: Sequence[MediaKind]) -> AsyncIterator[bytes]:
         try:
-            if isinstance(source, str):
-                chunks = fetch(source, limit_bytes=self._limit, seconds=FETCH_SECONDS, kinds=kinds, allow=self._allow)
-                async with aclosing(chunks):
-                    async for chunk in chunks:
-                        yield chunk
-            elif source.platform == STORED:
-                async for chunk in self._blobs.open(source.ref):
-                    yield chunk
-            else:
-                async for chunk in self._platforms[source.platform].read(source):
+            async with closing(self._from(source, kinds)) as chunks:
+                async for chunk in chunks:
                     yield chunk
         except Gone as gone:
             raise BadInput(words.GONE) from gone
@@ -80,11 +79,12 @@ class Intake:
 
     async def _whole(self, chunks: AsyncIterator[bytes]) -> bytes:
         parts, size = [], 0
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > self._limit:
-                raise words.too_big(self._limit)
-            parts.append(chunk)
+        async with closing(chunks):
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > self._limit:
+                    raise words.too_big(self._limit)
+                parts.append(chunk)
         return b"".join(parts)
 
 

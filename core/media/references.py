@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ..errors import Exists, Gone
-from ..storage import Kind, Query, Record, Time, Tx
+from ..storage import Kind, Query, Record, Time, Tx, Unreadable
 from . import words
 from .blob import Blob
 
@@ -95,7 +95,7 @@ async def condemn(key: str, tx: Tx) -> None:
     record = await tx.get(BLOBS, key)
     if record is None or record.condemned or record.idle_since is None or record.idle_since >= tx.now - IDLE:
         return
-    used = await tx.find(BLOB_REFS, {"sha256": key}, limit=1)
+    used = await _is_used(tx, key)
     idle_since = None if used else tx.now
     await tx.replace(BLOBS, replace(record, condemned=not used, idle_since=idle_since))
 
@@ -105,9 +105,17 @@ async def strike(key: str, tx: Tx) -> str:
     record = await tx.get(BLOBS, key)
     if record is None or not record.condemned or record.idle_since is None or record.idle_since >= tx.now - GRACE:
         return ""
-    if await tx.find(BLOB_REFS, {"sha256": key}, limit=1):
+    if await _is_used(tx, key):
         # Its transaction had read the record before it was condemned.
         await tx.replace(BLOBS, replace(record, condemned=False, idle_since=None))
         return ""
     await tx.delete(BLOBS, key)
     return record.place
+
+
+async def _is_used(tx: Tx, sha256: str) -> bool:
+    """Also where a reference cannot be read: bytes are not deleted on a guess."""
+    try:
+        return bool(await tx.find(BLOB_REFS, {"sha256": sha256}, limit=1, strict=True))
+    except Unreadable:
+        return True

@@ -3,7 +3,8 @@
 from .engine import claimed, drive, unique_values, value_at
 from .hints import Hints
 from .questions import Question
-from .records import Kind, L, Leased, Query, R, Record, Scalar, Time, plain
+from .reading import Sieve, Stored, unreadable
+from .records import Kind, L, Leased, Query, R, Record, Scalar, Time, Unreadable, plain
 from .store import Changes, Reads, Store, StoreOpener, Tx
 
 __all__ = [
@@ -18,13 +19,17 @@ __all__ = [
     "Reads",
     "Record",
     "Scalar",
+    "Sieve",
     "Store",
     "StoreOpener",
+    "Stored",
     "Time",
     "Tx",
+    "Unreadable",
     "claimed",
     "drive",
     "plain",
     "unique_values",
+    "unreadable",
     "value_at",
 ]

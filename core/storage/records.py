@@ -51,6 +51,27 @@ class Leased(Record):
     due: Time | None = None
 
 
+class Unreadable(OperatorMust):
+    """What is stored under a key is no record of its kind.
+
+    kind: its name. reason: what is wrong, without what the record says. document: as it is stored, values or JSON text.
+    """
+
+    def __init__(self, kind: str, key: str, reason: str, document: Any) -> None:
+        super().__init__(
+            f"The record {key!r} of {kind} cannot be read; run `chatelier store check` to see what is wrong with it."
+        )
+        self.kind = kind
+        self.key = key
+        self.reason = reason
+        self.document = document
+
+    @property
+    def fault(self) -> str:
+        """Its line in the answer of `check`."""
+        return f"{self.kind} {self.key!r} cannot be read: {self.reason}"
+
+
 R = TypeVar("R", bound=Record)
 L = TypeVar("L", bound=Leased)
 
@@ -97,26 +118,27 @@ class Kind(Generic[R]):
         return {**extra, **document}
 
     def load(self, document: Mapping[str, Any]) -> R:
-        """The record of a document, whatever version of the code wrote it. Raises OperatorMust for one that nobody can read."""
+        """The record of a document, whatever version of the code wrote it. Raises Unreadable."""
         known = _names(self.record)
         data = {name: value for name, value in document.items() if name in known}
         data["extra"] = {name: value for name, value in document.items() if name not in known}
         try:
             record: R = adapter(self.record).validate_python(data)
         except ValidationError as error:
-            raise self.unreadable(str(document.get("key", ""))) from error
+            raise Unreadable(self.name, str(document.get("key", "")), _first_fault(error), document) from error
         return record
-
-    def unreadable(self, key: str) -> OperatorMust:
-        """What an engine raises for a document that is no record of this kind. key: "" when it is not known."""
-        return OperatorMust(
-            f"The record {key!r} of {self.name} cannot be read; run `chatelier store check` to see what is wrong with it."
-        )
 
 
 def plain(value: Scalar) -> str | int | float | None:
     """A scalar as it stands in a dumped document, so that engines compare like with like."""
     return as_text(value) if isinstance(value, datetime) else value
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Where and what, not the value that stands there: it may be somebody's."""
+    first, *rest = error.errors(include_url=False, include_context=False, include_input=False)
+    more = f" (and {len(rest)} more)" if rest else ""
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}{more}"
 
 
 def _field_names(record: Any) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """The eight verbs that an engine implements: get, find, insert, replace, delete, claim, atomically, changes.
 
-The ledger, jobs, inbox and outbox are written once over these. `chatelier.testing` has the conformance suite.
+Jobs, inbox and outbox are written once over these. `chatelier.testing` has the conformance suite.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from ..clock import Clock
-from .records import Kind, L, R, Scalar
+from .records import Kind, L, R, Scalar, Unreadable
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ class Reads(Protocol):
     """What can be asked inside and outside of a transaction."""
 
     async def get(self, kind: Kind[R], key: str, *, by: str = "") -> R | None:
-        """The record with this key, or with this value of its unique field `by`."""
+        """The record with this key, or with this value of its unique field `by`. Raises Unreadable for what is no record."""
         ...
 
     async def find(
@@ -31,10 +31,13 @@ class Reads(Protocol):
         until: Scalar = None,
         descending: bool = False,
         limit: int = 100,
+        strict: bool = False,
     ) -> list[R]:
         """Records whose fields equal `where`, by `order` (then by key), `since` <= order < `until`.
 
-        Raises ValueError for a question that the kind did not declare. A record whose order field is None is left out.
+        Raises ValueError for a question that the kind did not declare. A record whose order field is None is left out. So is
+        what cannot be read: it is said in the log once (`Sieve`), and the next one counts towards the limit. With `strict` it
+        raises Unreadable instead, for who may not go by half an answer.
         """
         ...
 
@@ -60,7 +63,10 @@ class Tx(Reads, Protocol):
         ...
 
     async def claim(self, kind: Kind[L], where: Mapping[str, Scalar], *, owner: str, seconds: float) -> L | None:
-        """The first record in the order of `due` whose due time has come; now `owner`'s until `now` + `seconds`, fence + 1."""
+        """The first record in the order of `due` whose due time has come; now `owner`'s until `now` + `seconds`, fence + 1.
+
+        What cannot be read is passed over, as by `find`.
+        """
         ...
 
 
@@ -89,7 +95,15 @@ class Store(Reads, Protocol):
         ...
 
     async def check(self) -> list[str]:
-        """What is wrong with the data, a line each; empty when all is well."""
+        """What is wrong with the data, a line each; empty when all is well. Of what cannot be read, `Unreadable.fault`."""
+        ...
+
+    async def set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
+        """Delete records that cannot be read, in one transaction: those that `keep` answers with, which it has put into safety.
+
+        `keep` is not asked when there are none. It may run on another thread, and again when the engine says so; what it
+        raises is raised here, and then nothing is deleted.
+        """
         ...
 
     async def backup(self, target: str) -> None:

@@ -12,7 +12,23 @@ from typing import Any, Self, TypeVar
 
 from ..clock import Clock, SystemClock, to_millisecond
 from ..errors import Exists, OperatorMust, Stale, Unavailable
-from ..storage import Changes, Hints, Kind, L, Question, R, Scalar, Tx, claimed, drive, unique_values
+from ..storage import (
+    Changes,
+    Hints,
+    Kind,
+    L,
+    Question,
+    R,
+    Scalar,
+    Sieve,
+    Stored,
+    Tx,
+    Unreadable,
+    claimed,
+    drive,
+    unique_values,
+    unreadable,
+)
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -25,6 +41,10 @@ class _Shelf:
     documents: dict[str, Document] = field(default_factory=dict)
     uniques: dict[tuple[str, str], str] = field(default_factory=dict)
 
+    def stored(self, key: str) -> Stored:
+        document = copy.deepcopy(self.documents[key])
+        return Stored(key, document["version"], document)
+
     def copied(self) -> "_Shelf":
         return _Shelf(dict(self.documents), dict(self.uniques))
 
@@ -32,8 +52,9 @@ class _Shelf:
 class _FakeTx:
     """One try of one `work`, on copies of the shelves it writes to."""
 
-    def __init__(self, shelves: Mapping[str, _Shelf], now: datetime) -> None:
+    def __init__(self, shelves: Mapping[str, _Shelf], now: datetime, sieve: Sieve) -> None:
         self._shelves = shelves
+        self._sieve = sieve
         self.written: dict[str, _Shelf] = {}
         self.over = False
         self._now = now
@@ -47,8 +68,7 @@ class _FakeTx:
         if by and by not in kind.unique:
             raise ValueError(f"{by!r} is not a unique key of {kind.name!r}")
         place = shelf.uniques.get((by, key)) if by else key
-        document = None if place is None else shelf.documents.get(place)
-        return None if document is None else kind.load(copy.deepcopy(document))
+        return shelf.stored(place).read(kind) if place in shelf.documents else None
 
     async def find(
         self,
@@ -60,9 +80,10 @@ class _FakeTx:
         until: Scalar = None,
         descending: bool = False,
         limit: int = 100,
+        strict: bool = False,
     ) -> list[R]:
         question = Question.of(kind, where, order=order, since=since, until=until, descending=descending, limit=limit)
-        return self._answer(kind, question)
+        return self._answer(kind, question, strict=strict)
 
     async def insert(self, kind: Kind[R], record: R) -> R:
         if record.key in self._shelf(kind).documents:
@@ -87,10 +108,12 @@ class _FakeTx:
         found = self._answer(kind, Question.due(kind, where, self._now))
         return await self.replace(kind, claimed(found[0], owner, self._now, seconds)) if found else None
 
-    def _answer(self, kind: Kind[R], question: Question) -> list[R]:
-        fitting = [document for document in self._shelf(kind).documents.values() if question.fits(document)]
+    def _answer(self, kind: Kind[R], question: Question, *, strict: bool = False) -> list[R]:
+        shelf = self._shelf(kind)
+        fitting = [document for document in shelf.documents.values() if question.fits(document)]
         fitting.sort(key=question.place, reverse=question.descending)
-        return [kind.load(copy.deepcopy(document)) for document in fitting[: question.limit]]
+        found = (shelf.stored(document["key"]) for document in fitting)
+        return self._sieve.first(kind, found, question.limit, strict=strict)
 
     def _put(self, kind: Kind[R], record: R) -> R:
         document = json.loads(json.dumps(kind.dump(record)))
@@ -122,7 +145,7 @@ class FakeStore:
     """`async with FakeStore(kinds, clock) as store`.
 
     It runs every `work` twice and throws the first away, so that what `work` leaves behind by mistake shows; and it gives
-    other tasks a turn before and after each call, as a real engine does.
+    other tasks a turn before and after each call, as a real engine does. trouble: raised by every call while it is set.
     """
 
     def __init__(self, kinds: Sequence[Kind[Any]], clock: Clock | None = None) -> None:
@@ -130,7 +153,9 @@ class FakeStore:
         self._kinds = {kind.name: kind for kind in kinds}
         self._shelves = {kind.name: _Shelf() for kind in kinds}
         self._hints = Hints(self._clock)
+        self._sieve = Sieve()
         self._closed = False
+        self.trouble: Exception | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,9 +176,12 @@ class FakeStore:
         until: Scalar = None,
         descending: bool = False,
         limit: int = 100,
+        strict: bool = False,
     ) -> list[R]:
         tx = await self._turn()
-        return await tx.find(kind, where, order=order, since=since, until=until, descending=descending, limit=limit)
+        return await tx.find(
+            kind, where, order=order, since=since, until=until, descending=descending, limit=limit, strict=strict
+        )
 
     async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         await self._turn()
@@ -170,21 +198,37 @@ class FakeStore:
 
     async def check(self) -> list[str]:
         await self._turn()
-        return []
+        return [error.fault for error in self._unreadable()]
+
+    async def set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
+        tx = await self._turn()
+        found = self._unreadable()
+        kept = keep(found) if found else []
+        for error in kept:
+            await tx.delete(self._kinds[error.kind], error.key)
+        self._shelves.update(tx.written)
+        self._hints.moved(tx.written)
+        return kept
 
     async def backup(self, target: str) -> None:
         await self._turn()
         documents = {name: list(shelf.documents.values()) for name, shelf in self._shelves.items()}
         _write_new(Path(target), json.dumps(documents))
 
+    def _unreadable(self) -> list[Unreadable]:
+        pairs = [(self._kinds[name], shelf) for name, shelf in self._shelves.items()]
+        return [error for kind, shelf in pairs for error in unreadable(kind, map(shelf.stored, shelf.documents))]
+
     async def _turn(self) -> _FakeTx:
         await asyncio.sleep(0)
         if self._closed:
             raise Unavailable("the store is closed")
+        if self.trouble is not None:
+            raise self.trouble
         return self._tx()
 
     def _tx(self) -> _FakeTx:
-        return _FakeTx(self._shelves, to_millisecond(self._clock.now()))
+        return _FakeTx(self._shelves, to_millisecond(self._clock.now()), self._sieve)
 
     def _run(self, work: Callable[[Tx], Awaitable[T]]) -> tuple[T, _FakeTx]:
         tx = self._tx()

@@ -6,6 +6,8 @@ async def test_store(check):
 """
 
 import asyncio
+import io
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,8 +15,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..errors import Exists, Stale
-from ..storage import Kind, Leased, Query, Record, Scalar, Store, Time, Tx
+from .. import log
+from ..errors import Exists, OperatorMust, Stale
+from ..storage import Kind, Leased, Query, Record, Scalar, Store, Time, Tx, Unreadable
 from .clock import FakeClock, settle
 
 MakeStore = Callable[[Sequence[Kind[Any]], FakeClock], AbstractAsyncContextManager[Store]]
@@ -55,6 +58,13 @@ class Newer(Tally):
     limits: dict[str, list[int]] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loose(Sample):
+    """A sample of a code that was less strict, so that one can be stored which nobody else can read."""
+
+    ready: Any = False
+
+
 SAMPLES = Kind(
     name="samples",
     record=Sample,
@@ -68,6 +78,7 @@ SAMPLES = Kind(
         Query(("place.street", "name")),
     ),
 )
+LOOSE_SAMPLES = Kind(name="samples", record=Loose, unique=SAMPLES.unique, queries=SAMPLES.queries)
 TALLIES = Kind(name="tallies", record=Tally)
 NEWER_TALLIES = Kind(name="tallies", record=Newer)
 KINDS: Sequence[Kind[Any]] = (SAMPLES, TALLIES)
@@ -120,6 +131,14 @@ async def claim(store: Store, owner: str, seconds: float = LEASE_SECONDS) -> Sam
         return await tx.claim(SAMPLES, {"state": "open"}, owner=owner, seconds=seconds)
 
     return await store.atomically(work)
+
+
+async def bend(store: Store, *samples: Loose) -> None:
+    async def work(tx: Tx) -> None:
+        for sample in samples:
+            await tx.insert(LOOSE_SAMPLES, replace(sample, ready="perhaps"))
+
+    await store.atomically(work)
 
 
 async def keys(store: Store, where: dict[str, Scalar], **how: Any) -> list[str]:
@@ -520,6 +539,71 @@ async def a_transaction_ends_with_its_work(make: MakeStore) -> None:
         assert await store.get(SAMPLES, "a") is None
 
 
+async def what_cannot_be_read_is_left_out(make: MakeStore) -> None:
+    """`find` and `claim` go on to the next record and log once what they passed over; `get` and a strict `find` raise."""
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    lines = io.StringIO()
+    with log.sent_to(lines, "ERROR"):
+        async with opened(make, *(Sample(key=key, due=past) for key in "bdf")) as (store, _):
+            await bend(store, *(Loose(key=key, name=f"{key} Smith", due=past) for key in "aceg"))
+            where: dict[str, Scalar] = {"state": "open"}
+            assert await keys(store, where, order="due") == ["b", "d", "f"]
+            assert await keys(store, where, order="due", limit=2) == ["b", "d"]
+            assert await keys(store, where, order="due", limit=2, descending=True) == ["f", "d"]
+            assert await keys(store, {}) == ["b", "d", "f"]
+            await raised(OperatorMust, store.find(SAMPLES, where, order="due", strict=True))
+            assert "samples" in await raised(OperatorMust, store.get(SAMPLES, "a"))
+            await raised(OperatorMust, store.get(SAMPLES, "a Smith", by="name"))
+
+            async def ask(tx: Tx) -> list[str]:
+                await raised(OperatorMust, tx.get(SAMPLES, "a"))
+                await raised(OperatorMust, tx.find(SAMPLES, where, order="due", strict=True))
+                return [sample.key for sample in await tx.find(SAMPLES, where, order="due", limit=2)]
+
+            assert await store.atomically(ask) == ["b", "d"]
+            taken = [await claim(store, "me", 3600) for _ in range(4)]
+            assert [sample and sample.key for sample in taken] == ["b", "d", "f", None]
+            faults = await store.check()
+            assert len(faults) == 4
+            assert all(f"samples {key!r}" in fault for key, fault in zip("aceg", faults, strict=True))
+    said = [(line["kind"], line["key"]) for line in map(json.loads, lines.getvalue().splitlines()) if "key" in line]
+    assert sorted(said) == [("samples", key) for key in "aceg"]
+
+
+async def a_strict_find_reads_no_further_than_its_limit(make: MakeStore) -> None:
+    async with opened(make, Sample(key="a")) as (store, _):
+        await bend(store, Loose(key="b"))
+        assert await keys(store, {}, limit=1, strict=True) == ["a"]
+        await raised(OperatorMust, store.find(SAMPLES, limit=2, strict=True))
+
+
+async def what_is_set_aside_was_kept_before(make: MakeStore) -> None:
+    """Only what `keep` answers with is deleted, with its unique values; when it raises, nothing is."""
+    async with opened(make, Sample(key="b", name="Bob")) as (store, _):
+        asked: list[list[str]] = []
+
+        def keep_one(found: Sequence[Unreadable]) -> Sequence[Unreadable]:
+            asked.append([error.key for error in found])
+            return [error for error in found if error.key == "a"]
+
+        def keep_none(_: Sequence[Unreadable]) -> Sequence[Unreadable]:
+            raise OSError("the disk is full")
+
+        assert list(await store.set_aside(keep_one)) == []
+        assert asked == []
+        await bend(store, Loose(key="a", name="Ada"), Loose(key="c", name="Cem"))
+        await raised(OSError, store.set_aside(keep_none))
+        assert len(await store.check()) == 2
+        (moved,) = await store.set_aside(keep_one)
+        assert asked[-1] == ["a", "c"]
+        assert (moved.kind, moved.key, moved.reason != "") == ("samples", "a", True)
+        assert "perhaps" in str(moved.document)
+        assert len(await store.check()) == 1
+        await put(store, [Sample(key="a", name="Ada")])
+        await raised(Exists, put(store, [Sample(key="d", name="Cem")]))
+        assert await keys(store, {}) == ["a", "b"]
+
+
 STORE_CHECKS: Sequence[Callable[[MakeStore], Awaitable[None]]] = (
     what_is_inserted_can_be_read,
     a_unique_value_finds_its_record,
@@ -546,5 +630,8 @@ STORE_CHECKS: Sequence[Callable[[MakeStore], Awaitable[None]]] = (
     a_cancelled_caller_leaves_the_store_whole,
     check_finds_nothing_wrong,
     a_transaction_ends_with_its_work,
+    what_cannot_be_read_is_left_out,
+    a_strict_find_reads_no_further_than_its_limit,
+    what_is_set_aside_was_kept_before,
 )
 """Each takes a `MakeStore` and raises AssertionError."""

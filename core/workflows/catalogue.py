@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ..errors import ChatelierError
+from ..errors import ChatelierError, Refused
 from .workflow import Loaded, Problem, Workflow, WorkflowSource
 
 LOAD_SECONDS = 30.0
@@ -65,7 +65,7 @@ class Catalogue:
         source = self._sources[n]
         try:
             async with asyncio.timeout(LOAD_SECONDS):
-                self._loaded[n] = await source.load()
+                self._loaded[n] = _checked(await source.load())
         except Exception as error:  # noqa: BLE001 - the source may be a plugin's, and it stops nobody
             words = str(error) if isinstance(error, ChatelierError) else type(error).__name__
             log.warning("workflow_source_failed", source=source.name, error=words)
@@ -85,6 +85,17 @@ class Catalogue:
         if (before.workflows, before.problems) != (self._offer.workflows, self._offer.problems):
             for listener in self.listeners:
                 listener()
+
+
+def _checked(answer: object) -> Loaded:
+    """What a source answered, with nothing in it that is no workflow or problem. Raises Refused."""
+    if not isinstance(answer, Loaded):
+        raise Refused(f"`load` answered with {type(answer).__name__}, not with Loaded")
+    workflows, problems = tuple(answer.workflows), tuple(answer.problems)
+    for items, wanted in ((workflows, Workflow), (problems, Problem)):
+        if strange := [type(one).__name__ for one in items if not isinstance(one, wanted)]:
+            raise Refused(f"`load` answered with {strange[0]} among its {wanted.__name__}s")
+    return Loaded(workflows=workflows, problems=problems)
 
 
 def _merged(loaded: Sequence[Loaded], failures: Sequence[Problem]) -> Offer:

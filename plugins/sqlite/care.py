@@ -1,49 +1,87 @@
 """Care of the data: what is wrong with it, and a copy of it."""
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chatelier import OperatorMust, unique_values
+from chatelier import OperatorMust, Unreadable, unique_values, unreadable
 
 from . import words
-from .connection import said, transaction
-from .layout import Table
+from .connection import is_bent, said, transaction
+from .layout import LEAVE, Table, stored
 
 
 def check(connection: sqlite3.Connection, tables: Iterable[Table]) -> list[str]:
     """A line for each thing that is wrong, from one moment's view. Tables of kinds that are not loaded are left alone."""
     with transaction(connection, "DEFERRED"):
-        found = [line for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
+        found = _file(connection)
         for table in tables:
             found += _records(connection, table)
     return found
 
 
+def _file(connection: sqlite3.Connection) -> list[str]:
+    try:
+        rows = connection.execute("PRAGMA integrity_check").fetchall()
+    except sqlite3.OperationalError as error:
+        if not is_bent(error):
+            raise
+        # A record that is not JSON cannot be compared with its indexes; it is named by `_records`.
+        rows = connection.execute("PRAGMA quick_check").fetchall()
+    return [line for (line,) in rows if line != "ok"]
+
+
 def _records(connection: sqlite3.Connection, table: Table) -> Iterator[str]:
-    name = table.kind.name
-    rows = connection.execute("SELECT field, value, key FROM uniques WHERE kind = ?", (name,))
-    entered = {(field, value): key for field, value, key in rows if field in table.kind.unique}
-    for key, version, doc in connection.execute(table.all):
+    kind = table.kind
+    rows = connection.execute("SELECT field, value, key FROM uniques WHERE kind = ?", (kind.name,))
+    entered = {(field, value): key for field, value, key in rows if field in kind.unique}
+    bad = set()
+    for one in stored(connection, table.all):
         try:
-            document = json.loads(doc)
-            table.kind.load(document)
-        except (OperatorMust, ValueError, TypeError, AttributeError) as error:
-            yield f"{name} {key!r} cannot be read: {str(error.__cause__ or error).splitlines()[0]}"
-            continue
-        if (document.get("key"), document.get("version")) != (key, version):
-            yield f"{name} {key!r} says of itself that it is {document.get('key')!r}, version {document.get('version')}"
-        yield from _uniques(table, key, document, entered)
+            one.read(kind)
+        except Unreadable as error:
+            bad.add(one.key)
+            yield error.fault
+        else:
+            yield from _uniques(table, one.key, one.values(kind), entered)
     for (field, value), key in entered.items():
-        yield f"uniques holds {field} {value!r} for {name} {key!r}, which does not have it"
+        if key not in bad:
+            yield f"uniques holds {field} {value!r} for {kind.name} {key!r}, which does not have it"
 
 
-def _uniques(table: Table, key: str, document: dict[str, Any], entered: dict[tuple[str, str], str]) -> Iterator[str]:
+def _uniques(table: Table, key: str, document: Mapping[str, Any], entered: dict[tuple[str, str], str]) -> Iterator[str]:
     for pair in unique_values(table.kind, document):
         if entered.pop(pair, None) != key:
             yield f"{table.kind.name} {key!r} has the {pair[0]} {pair[1]!r}, which uniques does not hold for it"
+
+
+def set_aside(
+    connection: sqlite3.Connection,
+    tables: Mapping[str, Table],
+    keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]],
+) -> Sequence[Unreadable]:
+    """Delete those of the unreadable records that `keep` answers with."""
+    with transaction(connection):
+        found = [bad for table in tables.values() for bad in unreadable(table.kind, stored(connection, table.all))]
+        kept = keep(found) if found else []
+        for name in dict.fromkeys(error.kind for error in kept):
+            _take_out(connection, tables[name], [error.key for error in kept if error.kind == name])
+    return kept
+
+
+def _take_out(connection: sqlite3.Connection, table: Table, keys: Sequence[str]) -> None:
+    """Without its indexes, because SQLite does not delete what it cannot compute the entries of; then they are made anew."""
+    indexes = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
+        (f"records_{table.kind.name}",),
+    ).fetchall()
+    for name, _ in indexes:
+        connection.execute(f'DROP INDEX "{name}"')
+    connection.executemany(table.delete, [(key,) for key in keys])
+    connection.executemany(LEAVE, [(table.kind.name, key) for key in keys])
+    for _, statement in indexes:
+        connection.execute(statement)
 
 
 def backup(connection: sqlite3.Connection, target: Path) -> None:

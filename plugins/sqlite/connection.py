@@ -102,7 +102,14 @@ def said(path: Path) -> Iterator[None]:
             raise Unavailable(words.BUSY.format(path=path)) from error
         if code in _OPERATOR:
             raise OperatorMust(_OPERATOR[code].format(path=path)) from error
+        if is_bent(error):
+            raise OperatorMust(words.BENT.format(path=path)) from error
         raise
+
+
+def is_bent(error: sqlite3.Error) -> bool:
+    """Whether SQLite met a record that is not JSON. It has no code of its own."""
+    return "malformed JSON" in str(error)
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -1,19 +1,23 @@
 """The layout of the database: numbered migrations, then a table and its indexes for each kind."""
 
-import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from chatelier import Kind, OperatorMust, Question, StoreTooNew, unique_values
+from chatelier import Kind, OperatorMust, Question, Stored, StoreTooNew, Unreadable, unique_values
 
 from . import words
 from .connection import transaction
 
 APPLICATION_ID = 0x43686174
 """Marks the file as ours; "Chat" in ASCII."""
+
+STORED = "key, version, CAST(doc AS BLOB)"
+"""The columns of a `Stored`. As bytes, because text that is not UTF-8 would end the whole answer."""
+LEAVE = "DELETE FROM uniques WHERE kind = ? AND key = ?"
 
 
 class Table:
@@ -23,16 +27,16 @@ class Table:
         self.kind = kind
         self.name = f'"records_{kind.name}"'
         # The names come from declared kinds, never from people.
-        self.get = f"SELECT doc FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
+        self.get = f"SELECT {STORED} FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.get_by = (
-            f"SELECT doc FROM {self.name} WHERE key = "  # noqa: S608 - as said above
+            f"SELECT {STORED} FROM {self.name} WHERE key = "  # noqa: S608 - as said above
             "(SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?)"
         )
         self.version = f"SELECT version FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.insert = f"INSERT INTO {self.name} (doc, key, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608 - as above
         self.update = f"UPDATE {self.name} SET doc = ?, version = version + 1 WHERE key = ? AND version = ?"  # noqa: S608 - as above
         self.delete = f"DELETE FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
-        self.all = f"SELECT key, version, doc FROM {self.name} ORDER BY key"  # noqa: S608 - as said above
+        self.all = f"SELECT {STORED} FROM {self.name} ORDER BY key"  # noqa: S608 - as said above
 
     def schema(self) -> Iterator[str]:
         yield f"CREATE TABLE IF NOT EXISTS {self.name} (key TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, doc TEXT NOT NULL)"
@@ -42,7 +46,7 @@ class Table:
                 yield f"CREATE INDEX IF NOT EXISTS {self._index(columns)} ON {self.name} ({expressions}, key)"
 
     def find(self, question: Question) -> tuple[str, list[Any]]:
-        """The statement, held to the index of its question, and its parameters."""
+        """The statement, held to the index of its question, and its parameters. Who runs it stops at the limit."""
         conditions, parameters = [], []
         for path, value in question.equal:
             conditions.append(f"{_value(path)} IS NULL" if value is None else f"{_value(path)} = ?")
@@ -58,8 +62,8 @@ class Table:
         order = (f"{_value(question.order)}{turn}, " if question.order else "") + f"key{turn}"
         source = f"{self.name} INDEXED BY {self._index(columns)}" if columns else self.name
         where = " AND ".join(conditions) or "1"
-        statement = f"SELECT doc FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608 - names are declared, values bound
-        return statement, [*parameters, question.limit]
+        statement = f"SELECT {STORED} FROM {source} WHERE {where} ORDER BY {order}"  # noqa: S608 - names are declared, values bound
+        return statement, parameters
 
     def _index(self, columns: Sequence[str]) -> str:
         return f'"{self.kind.name}:{",".join(columns)}"'
@@ -125,13 +129,23 @@ def _fill_uniques(connection: sqlite3.Connection, table: Table) -> None:
     kind = table.kind
     known = {field for (field,) in connection.execute("SELECT field FROM unique_fields WHERE kind = ?", (kind.name,))}
     if fresh := set(kind.unique) - known:
-        for key, _, doc in connection.execute(table.all).fetchall():
-            for field, value in unique_values(kind, json.loads(doc)):
-                if field in fresh:
-                    _enter(connection, kind.name, field, value, key)
+        for one in list(stored(connection, table.all)):
+            with suppress(Unreadable):
+                pairs = [pair for pair in unique_values(kind, one.values(kind)) if pair[0] in fresh]
+                for field, value in pairs:
+                    _enter(connection, kind.name, field, value, one.key)
         connection.executemany(
             "INSERT INTO unique_fields (kind, field) VALUES (?, ?)", [(kind.name, field) for field in fresh]
         )
+
+
+def stored(
+    connection: sqlite3.Connection, statement: str, parameters: Sequence[Any] = ()
+) -> Generator[Stored, None, None]:
+    """The rows of a statement, each read from the file when it is asked for."""
+    with closing(connection.execute(statement, parameters)) as rows:
+        for key, version, doc in rows:
+            yield Stored(key, version, doc)
 
 
 def _enter(connection: sqlite3.Connection, kind: str, field: str, value: str, key: str) -> None:

@@ -12,10 +12,25 @@ from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import Any, TypeVar
 
-from chatelier import Changes, Clock, Hints, Kind, OperatorMust, Question, Record, Scalar, Store, Tx, Unavailable, drive
+from chatelier import (
+    Changes,
+    Clock,
+    Hints,
+    Kind,
+    OperatorMust,
+    Question,
+    Record,
+    Scalar,
+    Sieve,
+    Store,
+    Tx,
+    Unavailable,
+    Unreadable,
+    drive,
+)
 
 from . import words
-from .care import backup, check
+from .care import backup, check, set_aside
 from .connection import PATIENCE_SECONDS, connect, path_of, patiently, said, target_of, transaction
 from .layout import Table, open_layout, table_of
 from .transaction import SqliteTx, find, get
@@ -56,6 +71,7 @@ class SqliteStore:
         self._connections: list[sqlite3.Connection] = []
         self._tables: Mapping[str, Table] = {}
         self._hints = Hints(clock, self._look)
+        self._sieve = Sieve()
         self._data_version = 0
 
     async def open(self) -> None:
@@ -89,10 +105,11 @@ class SqliteStore:
         until: Scalar = None,
         descending: bool = False,
         limit: int = 100,
+        strict: bool = False,
     ) -> list[R]:
         table = table_of(self._tables, kind)
         question = Question.of(kind, where, order=order, since=since, until=until, descending=descending, limit=limit)
-        return await self._read(lambda connection: find(connection, table, kind, question))
+        return await self._read(lambda connection: find(connection, table, kind, question, self._sieve, strict=strict))
 
     async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         # Of a cancelled caller, a transaction under way completes, and one that still queues does not start.
@@ -104,6 +121,11 @@ class SqliteStore:
 
     async def check(self) -> list[str]:
         return await self._read(lambda connection: check(connection, self._tables.values()))
+
+    async def set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
+        kept = await self._hop(self._writing, partial(self._set_aside, keep))
+        self._hints.moved({error.kind for error in kept})
+        return kept
 
     async def backup(self, target: str) -> None:
         path = target_of(target)
@@ -144,11 +166,15 @@ class SqliteStore:
 
     def _once(self, work: Callable[[Tx], Awaitable[T]]) -> tuple[T, set[str]]:
         with transaction(self._writer):
-            tx = SqliteTx(self._writer, self._tables, self._clock.now())
+            tx = SqliteTx(self._writer, self._tables, self._clock.now(), self._sieve)
             try:
                 return drive(work(tx)), tx.written
             finally:
                 tx.over = True
+
+    def _set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
+        with said(self.path):
+            return patiently(partial(set_aside, self._writer, self._tables, keep), self._patience)
 
     def _version(self) -> int:
         with said(self.path):

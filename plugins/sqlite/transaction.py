@@ -3,13 +3,14 @@
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from chatelier import Exists, Kind, Leased, Question, Record, Scalar, Stale, claimed, unique_values
+from chatelier import Exists, Kind, Leased, Question, Record, Scalar, Sieve, Stale, claimed, unique_values
 
-from .layout import Table, table_of
+from .layout import LEAVE, Table, stored, table_of
 
 R = TypeVar("R", bound=Record)
 L = TypeVar("L", bound=Leased)
@@ -18,31 +19,29 @@ L = TypeVar("L", bound=Leased)
 def get(connection: sqlite3.Connection, table: Table, kind: Kind[R], key: str, by: str) -> R | None:
     if by and by not in kind.unique:
         raise ValueError(f"{by!r} is not a unique key of {kind.name!r}")
-    row = connection.execute(table.get_by, (kind.name, by, key)) if by else connection.execute(table.get, (key,))
-    found = row.fetchone()
-    return _read(kind, found[0], key) if found else None
+    found = stored(connection, table.get_by, (kind.name, by, key)) if by else stored(connection, table.get, (key,))
+    with closing(found):
+        one = next(found, None)
+    return one.read(kind) if one else None
 
 
-def find(connection: sqlite3.Connection, table: Table, kind: Kind[R], question: Question) -> list[R]:
-    statement, parameters = table.find(question)
-    return [_read(kind, doc) for (doc,) in connection.execute(statement, parameters).fetchall()]
-
-
-def _read(kind: Kind[R], doc: str, key: str = "") -> R:
-    try:
-        document = json.loads(doc)
-    except ValueError as error:
-        raise kind.unreadable(key) from error
-    return kind.load(document)
+def find(
+    connection: sqlite3.Connection, table: Table, kind: Kind[R], question: Question, sieve: Sieve, *, strict: bool
+) -> list[R]:
+    with closing(stored(connection, *table.find(question))) as found:
+        return sieve.first(kind, found, question.limit, strict=strict)
 
 
 class SqliteTx:
     """One transaction of the writer. `written`: the names of the kinds that it changed."""
 
-    def __init__(self, connection: sqlite3.Connection, tables: Mapping[str, Table], now: datetime) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, tables: Mapping[str, Table], now: datetime, sieve: Sieve
+    ) -> None:
         self._connection = connection
         self._tables = tables
         self._now = now
+        self._sieve = sieve
         self.written: set[str] = set()
         self.over = False
 
@@ -63,9 +62,10 @@ class SqliteTx:
         until: Scalar = None,
         descending: bool = False,
         limit: int = 100,
+        strict: bool = False,
     ) -> list[R]:
         question = Question.of(kind, where, order=order, since=since, until=until, descending=descending, limit=limit)
-        return find(self._connection, self._table(kind), kind, question)
+        return find(self._connection, self._table(kind), kind, question, self._sieve, strict=strict)
 
     async def insert(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
@@ -99,7 +99,8 @@ class SqliteTx:
         return True
 
     async def claim(self, kind: Kind[L], where: Mapping[str, Scalar], *, owner: str, seconds: float) -> L | None:
-        found = find(self._connection, self._table(kind), kind, Question.due(kind, where, self._now))
+        question = Question.due(kind, where, self._now)
+        found = find(self._connection, self._table(kind), kind, question, self._sieve, strict=False)
         return await self.replace(kind, claimed(found[0], owner, self._now, seconds)) if found else None
 
     def _unchanged(self, table: Table, record: Record) -> None:
@@ -124,7 +125,7 @@ class SqliteTx:
         self._connection.executemany("INSERT INTO uniques (kind, field, value, key) VALUES (?, ?, ?, ?)", rows)
 
     def _leave(self, kind: Kind[Any], key: str) -> None:
-        self._connection.execute("DELETE FROM uniques WHERE kind = ? AND key = ?", (kind.name, key))
+        self._connection.execute(LEAVE, (kind.name, key))
 
     def _table(self, kind: Kind[Any]) -> Table:
         if self.over:

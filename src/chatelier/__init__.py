@@ -4,8 +4,10 @@ from .core.chat.buttons import OnJob, store_action
 from .core.chat.capabilities import ButtonRules, Capabilities, Dialect, RateRules
 from .core.chat.dialects import HtmlDialect, PlainDialect, TagDialect
 from .core.chat.document import Document
+from .core.chat.graphemes import shorten
 from .core.chat.markup import code, document, escape, fence
 from .core.chat.messages import (
+    FILE_TYPES,
     Ask,
     Button,
     Called,
@@ -54,11 +56,10 @@ from .core.errors import (
     Uncertain,
 )
 from .core.gateway import Runtime
-from .core.generation.backend import Attempt, Backend, Description, Ended, Graph, Output, Progress
+from .core.generation.backend import Attempt, Backend, Description, Ended, Output, Progress
 from .core.generation.jobs import JOBS, Job, Result, results_of
 from .core.generation.orders import ask_to_cancel as cancel_job
 from .core.generation.queue import open_jobs, status_line
-from .core.generation.refusals import words_of_error, words_of_rejection
 from .core.generation.results import result_blob
 from .core.generation.verbs import press
 from .core.hookspecs import Register, hookimpl, hookspec
@@ -79,20 +80,26 @@ from .core.storage import (
     Reads,
     Record,
     Scalar,
+    Sieve,
     Store,
+    Stored,
     StoreOpener,
     Time,
     Tx,
+    Unreadable,
     claimed,
     drive,
     plain,
     unique_values,
+    unreadable,
 )
 from .core.workflows.folder import FolderSource
-from .core.workflows.workflow import Input, Loaded, Problem, Workflow, WorkflowSource
+from .core.workflows.refusals import ran_out_of_memory, words_of_error, words_of_rejection
+from .core.workflows.workflow import Graph, Input, Loaded, Problem, Workflow, WorkflowSource
 
 __version__ = "0.1.0"
 __all__ = [
+    "FILE_TYPES",
     "JOBS",
     "Ask",
     "Attempt",
@@ -174,12 +181,14 @@ __all__ = [
     "Section",
     "Settings",
     "SettingsError",
+    "Sieve",
     "Signals",
     "Stale",
     "Store",
     "StoreError",
     "StoreOpener",
     "StoreTooNew",
+    "Stored",
     "Submitted",
     "SystemClock",
     "TagDialect",
@@ -187,6 +196,7 @@ __all__ = [
     "Tx",
     "Unavailable",
     "Uncertain",
+    "Unreadable",
     "Value",
     "Workflow",
     "WorkflowSource",
@@ -210,16 +220,19 @@ __all__ = [
     "overview",
     "plain",
     "press",
+    "ran_out_of_memory",
     "refer",
     "release",
     "result_blob",
     "results_of",
     "run_command",
+    "shorten",
     "status_line",
     "store_action",
     "token",
     "unique_values",
     "unknown_command",
+    "unreadable",
     "words_of_error",
     "words_of_rejection",
 ]

@@ -1,0 +1,45 @@
+"""What people send, on its way in."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chatelier import BadInput, FileRef
+from chatelier.core.clock import SystemClock
+from chatelier.core.gateway import KINDS
+from chatelier.core.media.blobs import FolderBlobs
+from chatelier.core.media.intake import Intake
+from chatelier.core.media.pictures import Pictures
+from chatelier.core.testing.platform import FakePlatform
+from chatelier.core.testing.store import FakeStore
+
+LIMIT = 100_000
+
+
+class Network(FakePlatform):
+    """Its files never end, and each holds a connection as long as it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = 0
+
+    async def read(self, file: FileRef) -> AsyncIterator[bytes]:
+        self.open += 1
+        try:
+            while True:
+                yield b"x" * 30_000
+        finally:
+            self.open -= 1
+
+
+@pytest.mark.parametrize("wanted", ["image", "file"])
+async def test_a_file_that_is_too_large_is_let_go_at_once(tmp_path: Path, wanted: str) -> None:
+    network, clock = Network(), SystemClock()
+    async with Pictures() as pictures:
+        blobs = FolderBlobs(tmp_path, FakeStore(KINDS), clock, pictures)
+        await blobs.start()
+        intake = Intake({network.name: network}, blobs, pictures, LIMIT)
+        with pytest.raises(BadInput, match="larger than"):
+            await intake.read(FileRef(platform=network.name, ref="1", name="a"), wanted)  # type: ignore[arg-type] # a parameter
+    assert network.open == 0
