@@ -8,15 +8,16 @@ from .chat.platform import Gateway, Platform
 from .clock import Clock
 from .errors import ChatelierError, Lost
 from .generation.cards import Cards
-from .leases import ACCOUNTS, AccountLease, Lease, give_back, take
+from .generation.queue import Queue
+from .leases import ACCOUNTS, LEASE_SECONDS, AccountLease, Lease, give_back, take
 from .log import get_logger
 from .storage import Store
 from .supervise import Supervised, apart
 
 log = get_logger(__name__)
 
-LEASE_SECONDS = 30
 RETRY_SECONDS = 2.0
+"""Until a process asks again for an account that another one holds, or that failed."""
 
 
 class Account:
@@ -31,12 +32,14 @@ class Account:
         *,
         clock: Clock,
         previews: Mapping[str, bytes],
+        queue: Queue,
     ) -> None:
         self.platform = platform
         self._store = store
         self._owner = owner
         self._clock = clock
         self._previews = previews
+        self._queue = queue
         self._lease: AccountLease | None = None
         self.connection = Supervised(platform.name, lambda: platform.run(gateway), clock, announces=True)
 
@@ -73,7 +76,7 @@ class Account:
         assert self._lease is not None  # noqa: S101 - `run` took it
         async with Lease(self._store, ACCOUNTS, self._lease, clock=self._clock, seconds=LEASE_SECONDS) as lease:
             line = Line(self._store, self.platform, lease.held, self._clock)
-            cards = Cards(self._store, line, self.name, self._previews, self._clock)
+            cards = Cards(self._store, self._queue, line, self.name, self._previews, self._clock)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.connection.run(), name=f"connection {self.name}")
                 tasks.create_task(line.run(), name=f"line {self.name}")

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .chat import words as chat_words
-from .chat.buttons import OnJob, read, store_action
-from .chat.inbox import ARRIVALS, LEASE_SECONDS, TRIES, Arrival, conversation, finish
-from .chat.messages import Ask, Defer, Event, FirstAnswer, Pressed, Reply
+from .chat.buttons import ACTIONS, OnJob, read, store_action
+from .chat.inbox import ARRIVALS, TRIES, Arrival, conversation, finish
+from .chat.messages import FILE_TYPES, Ask, Called, Defer, Event, FirstAnswer, Pressed, Reply, Said
 from .chat.outbox import Address, post
 from .commands import words as command_words
 from .commands.call import Call, Work
@@ -19,13 +20,13 @@ from .commands.router import Meant, Nothing, OnResult, Router
 from .errors import BadInput, ChatelierError, Exists, Gone, Lost, Refused, Unavailable
 from .generation.jobs import JOBS
 from .generation.verbs import press, tweak_form
-from .keys import token
-from .leases import Lease
+from .keys import derived
+from .leases import LEASE_SECONDS, Lease
 from .log import context, get_logger
 from .people.people import PEOPLE, Person, person_of
 from .sessions.session import Session, ask, session_of
 from .storage import Tx
-from .supervise import in_time
+from .supervise import in_time, reason
 
 if TYPE_CHECKING:
     from .gateway import Runtime
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SWEEP_SECONDS = 5.0
+"""How often events are looked for that a killed process left, or that are to be tried again."""
 
 Tasks: TypeAlias = dict[asyncio.Task[None], Arrival | None]
 """Tasks in their order, each with the event that it handles."""
@@ -54,6 +56,7 @@ class Handling:
         if not self._has_room:
             raise Unavailable(chat_words.BUSY)
         try:
+            event = await self.router.resolved(event)
             asking = await self._ask_first(event)
             if asking is not None:
                 return asking
@@ -67,8 +70,8 @@ class Handling:
     def _meant(self, event: Event) -> Meant | None:
         try:
             return self.router.at_once(event)
-        except BadInput:
-            return None  # the handler says it in words
+        except Exception:  # noqa: BLE001 - the options are a plugin's; whatever is wrong, the handler says it in words
+            return None
 
     async def _ask_first(self, event: Event) -> Ask | None:
         """The form that is the first answer to it, where the conversation has forms; the event is handled by it."""
@@ -76,18 +79,30 @@ class Handling:
             return None
         asking = await self._form_of_button(event)
         if asking is not None:
-            await self.runtime.inbox.accept(event, _nothing)
+            with suppress(Exists):  # a repeat of it: the network never heard the answer
+                await self.runtime.inbox.accept(event, _nothing)
             return asking
         meant = self._meant(event)
         if meant is None or not self._lacks_words(meant, event):
             return None
-        key = token()
+        return await self._ask_all(event, await self.router.carried(event, meant))
+
+    async def _ask_all(self, event: Event, meant: Meant) -> Ask | None:
+        """A form for everything. Who closes it may answer the first question of it in a message, as without forms."""
+        command, key = meant.command, derived("form", event.chat.platform, *event.keys)
+        lacking = missing(command, meant.values)[0]
 
         async def work(tx: Tx) -> None:
-            await store_action(tx, meant.command.name, meant.values, person=event.sender, once=True, key=key)
+            await store_action(tx, command.name, meant.values, person=event.sender, once=True, key=key)
+            person = await person_of(tx, event.sender, event.name)
+            await ask(tx, person.key, conversation(event.chat), command.name, lacking.name, meant.values)
 
-        await self.runtime.inbox.accept(event, work)
-        return Ask(form=form_for(meant.command, meant.values, f"a.{key}"))
+        try:
+            await self.runtime.inbox.accept(event, work)
+        except Exists:
+            if await self.runtime.store.get(ACTIONS, key) is None:
+                return None  # it was answered; whoever repeats the event has nothing more to show
+        return Ask(form=form_for(command, meant.values, f"a.{key}"))
 
     async def _form_of_button(self, event: Event) -> Ask | None:
         if not isinstance(event.body, Pressed):
@@ -100,8 +115,9 @@ class Handling:
 
     def _lacks_words(self, meant: Meant, event: Event) -> bool:
         """Whether a form is due: a required option is missing that the message cannot have brought otherwise."""
-        brings_files = bool(getattr(event.body, "files", ())) or bool(getattr(event.body, "reply_to", ""))
-        return any(not brings_files or option.type != "image" for option in missing(meant.command, meant.values))
+        brings_files = isinstance(event.body, Said | Called) and _has_files(event.body)
+        lacking = missing(meant.command, meant.values)
+        return any(not brings_files or option.type not in FILE_TYPES for option in lacking)
 
     # --- handling
 
@@ -170,12 +186,12 @@ class Handling:
                 await self._failed(arrival, error)
 
     async def _failed(self, arrival: Arrival, error: Exception) -> None:
-        log.error("handler failed", tries=arrival.tries, exc_info=error)
+        log.error("handler failed", tries=arrival.tries, reason=reason(error), exc_info=error)
         try:
             if arrival.tries < TRIES:
                 await self.runtime.inbox.again(arrival, 2.0**arrival.tries)
             else:
-                await self.set_aside(arrival, repr(error))
+                await self.set_aside(arrival, reason(error))
         except ChatelierError as away:
             log.warning("event waits for its lease to lapse", error=str(away))
 
@@ -206,8 +222,10 @@ class Handling:
         try:
             meaning = await self.router.meaning(event, session, now)
             match meaning:
-                case Nothing(reply=reply, answers=answers):
-                    await replace(call, answers=answers).commit(None, *([reply] if reply else []))
+                case Nothing(words="", answers=answers):
+                    await replace(call, answers=answers).commit()
+                case Nothing(words=why, answers=answers):
+                    await call.refuse(why, closes=answers)
                 case OnResult(button=button, values=values):
                     await press(call, button, values)
                 case Meant():
@@ -228,6 +246,8 @@ class Handling:
             return
         values = await self.runtime.read_files(command, meant.values)
         await command.handler(replace(call, values=values))
+        if not call.answered.is_set():
+            raise RuntimeError(f"the handler of /{command.name} ended without commit, refuse or ask")
 
     async def _who(self, event: Event) -> tuple[Person, Session]:
         async def work(tx: Tx) -> tuple[Person, Session]:
@@ -277,6 +297,11 @@ class Handling:
                 await self.runtime.inbox.again(arrival, 0.0, counts=False)
             except ChatelierError as away:  # answered in time, or the store is away: then its lease lapses
                 log.info("event not given back", arrival=arrival.key, reason=str(away))
+
+
+def _has_files(said: Said | Called) -> bool:
+    """Whether a message brings files, or answers one that may."""
+    return bool(said.reply_to or (isinstance(said, Said) and said.files))
 
 
 async def _never(call: Call) -> None:

@@ -24,9 +24,11 @@ Work = Callable[[Tx, Any], Awaitable[None]]
 
 ROUND_SECONDS = 300.0
 SECRETS_KEPT = timedelta(minutes=20)
+"""Discord's interaction tokens are good for 15 minutes, the longest of the networks'."""
 SECRET = "secret."  # noqa: S105 - what the names of secrets begin with
 GIGABYTE = 10**9
 MOMENT = timedelta(milliseconds=1)
+"""Stores keep no less."""
 AT_ONCE = 100
 """Records in one transaction."""
 

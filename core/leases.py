@@ -11,7 +11,9 @@ from .errors import ChatelierError, Lost, StoreError
 from .storage import Kind, L, Leased, Query, Store, Tx, claimed
 
 LEASE_SECONDS = 30.0
+"""Of events, jobs and accounts alike: so long after a kill somebody else goes on."""
 BEATS_A_LEASE = 3
+"""Two beats may fail before the lease lapses."""
 LAST_BEAT = 0.9
 """The part of a lease after which a store that does not answer counts as the loss of it."""
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .chat.inbox import ARRIVALS, Arrival
+from .chat.inbox import ARRIVALS, Arrival, conversation
+from .chat.messages import ChatRef
 from .chat.outbox import MESSAGES, Message
 from .generation.jobs import JOBS, ORDERS, Order
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from .gateway import Runtime
 
 LOOK_SECONDS = 0.5
+"""Besides the store's hints, which may be lost."""
+RECENT = 100
+"""Messages among which the latest one with files is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,13 @@ async def job_of(runtime: "Runtime", account: str, event: str) -> str:
             order = await runtime.store.get(ORDERS, arrival.key, by="event")
             return order.jobs[0] if order else ""
         await changes.wait(LOOK_SECONDS)
+
+
+async def latest_media(runtime: "Runtime", chat: ChatRef) -> str:
+    """The id of our latest message in this conversation that shows files, for `Said.reply_to`; "" when there is none."""
+    where = conversation(chat)
+    recent = await runtime.store.find(MESSAGES, {"conversation": where}, order="place", descending=True, limit=RECENT)
+    return next((one.shown[0].removeprefix(f"{where}|") for one in recent if one.shown and one.reply.media), "")
 
 
 async def _arrival(runtime: "Runtime", account: str, event: str) -> Arrival | None:

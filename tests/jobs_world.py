@@ -1,20 +1,20 @@
 """Workers of jobs that can die or stop in the middle of everything, and the world they live in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from chatelier import JOBS, Attempt, Backend, BadInput, ChatRef, Job, Refused, Retry, Tx, Unavailable, Uncertain
 from chatelier.core.chat.outbox import Address
-from chatelier.core.gateway import KINDS
 from chatelier.core.generation import words
 from chatelier.core.generation.dispatcher import Dispatcher
 from chatelier.core.generation.jobs import ORDERS
-from chatelier.core.generation.ordering import wanted_run
 from chatelier.core.generation.orders import Terms, ask_to_cancel, take
 from chatelier.core.generation.placing import Placing
 from chatelier.core.generation.run import Workshop
-from chatelier.core.storage import Changes, Kind, Store
+from chatelier.core.generation.workflow_commands import wanted_run
+from chatelier.core.registered import KINDS
+from chatelier.core.storage import Changes, Kind, Store, Unreadable
 from chatelier.core.testing.backend import FakeBackend
 from chatelier.core.testing.blobs import MemoryBlobs
 from chatelier.core.testing.clock import FakeClock
@@ -66,6 +66,9 @@ class View:
     async def check(self) -> list[str]:
         return await self._store.check()
 
+    async def set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
+        return await self._store.set_aside(keep)
+
     async def backup(self, target: str) -> None:
         await self._store.backup(target)
 
@@ -92,6 +95,7 @@ class Worker:
 
     def __init__(self, name: str, store: Store, servers: Mapping[str, Backend], clock: FakeClock, account: str) -> None:
         self.view = View(store)
+        self.servers = tuple(servers.values())
         self.blobs = MemoryBlobs(self.view)
         shop = Workshop(
             store=self.view,
@@ -170,7 +174,7 @@ class World:
     def submissions_are(self, how: Submission) -> None:
         errors = {"refused": Refused("bad graph"), "later": Retry(3.0), "lost on the way": Uncertain("sent?")}
 
-        def before(_: Attempt) -> None:
+        async def before(_: Attempt) -> None:
             if how in errors:
                 raise errors[how]
 
@@ -178,7 +182,7 @@ class World:
             if how == "answer lost":
                 raise Uncertain("no answer")
 
-        self.server.refuse, self.server.after_submit = before, after
+        self.server.before_submit, self.server.after_submit = before, after
 
     async def jobs(self) -> list[Job]:
         return await self.store.find(JOBS, order="created", limit=1_000)

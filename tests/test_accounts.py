@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from chatelier import Lost, OperatorMust, Outgoing, Reply, Said, Unavailable
-from chatelier.core.accounts import LEASE_SECONDS, RETRY_SECONDS, Account
+from chatelier import OperatorMust, Outgoing, Reply, Said, Unavailable
+from chatelier.core.accounts import RETRY_SECONDS, Account
 from chatelier.core.chat.outbox import MESSAGES, Address, post
-from chatelier.core.gateway import KINDS
-from chatelier.core.leases import ACCOUNTS
+from chatelier.core.errors import Lost
+from chatelier.core.generation.queue import Queue
+from chatelier.core.leases import ACCOUNTS, LEASE_SECONDS
+from chatelier.core.registered import KINDS
 from chatelier.core.testing.backend import FakeBackend
 from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.gateway import Parts, running
@@ -38,8 +40,9 @@ class Network(FakePlatform):
 
     def __init__(self, shared: FakePlatform) -> None:
         super().__init__()
-        self.shown, self._ids = shared.shown, shared._ids
+        self.share(shared)
         self.connected = False
+        self.bug_at_the_end: Exception | None = None
 
     async def run(self, gateway: Any) -> None:
         self.connected = True
@@ -47,6 +50,8 @@ class Network(FakePlatform):
             await asyncio.Event().wait()
         finally:
             self.connected = False
+            if self.bug_at_the_end:
+                raise self.bug_at_the_end
 
 
 class View(FakeStore):
@@ -55,12 +60,6 @@ class View(FakeStore):
     def __init__(self, store: FakeStore) -> None:
         super().__init__(KINDS)
         self.__dict__.update(store.__dict__)
-        self.trouble: Exception | None = None
-
-    async def atomically(self, work: Any) -> Any:
-        if self.trouble:
-            raise self.trouble
-        return await super().atomically(work)
 
 
 class Town:
@@ -73,7 +72,15 @@ class Town:
         self.networks = [Network(self.network) for _ in range(2)]
         self.views = [View(self.store) for _ in range(2)]
         self.accounts = [
-            Account(network, Lobby(), view, f"process {n}", clock=self.clock, previews={})  # type: ignore[arg-type] # only told
+            Account(
+                network,
+                Lobby(),  # type: ignore[arg-type] # only told
+                view,
+                f"process {n}",
+                clock=self.clock,
+                previews={},
+                queue=Queue(view, self.clock),
+            )
             for n, (network, view) in enumerate(zip(self.networks, self.views, strict=True))
         ]
         self.tasks = [asyncio.create_task(account.run()) for account in self.accounts]
@@ -126,7 +133,7 @@ async def test_a_process_that_stops_gives_the_account_back_at_once(town: Town) -
 
 async def test_a_process_that_is_cut_off_lets_go_before_another_one_takes_over(town: Town) -> None:
     town.views[0].trouble = Unavailable("cut off")
-    for _ in range(LEASE_SECONDS + 5):
+    for _ in range(int(LEASE_SECONDS) + 5):
         await town.quiet(1)
         assert town.connected != [True, True]
     assert town.connected == [False, True]
@@ -179,28 +186,20 @@ async def test_an_account_whose_lease_somebody_took_stops_and_waits(town: Town) 
 
 
 async def test_a_bug_of_a_platform_stops_neither_the_account_nor_the_gateway(town: Town) -> None:
-    def capabilities(_: object = None) -> Any:
+    def bug() -> None:
         raise ZeroDivisionError("a bug in a plugin")
 
-    healthy = town.networks[0].capabilities
-    town.networks[0].capabilities = capabilities  # type: ignore[method-assign,assignment] # a plugin with a bug
+    town.networks[0].before_capabilities = bug
     await town.say("hello")
     assert not any(task.done() for task in town.tasks)
-    town.networks[0].capabilities = healthy  # type: ignore[method-assign]
+    town.networks[0].before_capabilities = lambda: None
     await town.quiet(70)
     assert town.network.texts == ["hello"]
 
 
 async def test_an_account_that_fails_as_it_is_stopped_stops_all_the_same() -> None:
     town = Town()
-
-    async def run(gateway: Any) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            raise ZeroDivisionError("a bug in a plugin")
-
-    town.networks[0].run = run  # type: ignore[method-assign]
+    town.networks[0].bug_at_the_end = ZeroDivisionError("a bug in a plugin")
     await town.quiet()
     town.tasks[0].cancel()
     await town.quiet(RETRY_SECONDS)
@@ -272,7 +271,7 @@ async def test_two_gateways_on_one_file_handle_and_send_everything_once(tmp_path
     networks = [FakePlatform(), FakePlatform()]
     sent: list[str] = []
     for network in networks:
-        network.shown, network._ids = shared.shown, shared._ids
+        network.share(shared)
 
         def note(message: Outgoing) -> None:
             sent.append(message.key)

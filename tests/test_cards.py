@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from chatelier import ChatRef, Progress, Said
+from chatelier import Progress, Said
 from chatelier.core.chat.line import SIGN_SECONDS
 from chatelier.core.testing.backend import PIXEL, FakeBackend
 from chatelier.core.testing.gateway import Parts, running
@@ -97,11 +97,11 @@ async def test_a_card_says_that_it_is_being_cancelled(tmp_path: Path) -> None:
 
 
 async def test_a_busy_sign_that_hangs_does_not_stop_the_cards(tmp_path: Path) -> None:
-    async def signal(_: ChatRef, what: str, __: str = "") -> None:
+    async def signal(what: str) -> None:
         if what == "busy":
             await asyncio.Event().wait()
 
     async with Room(tmp_path) as at:
-        at.network.signal = signal  # type: ignore[method-assign,assignment] # it never answers
+        at.network.before_signal = signal  # it never answers
         card = await at.make()
         await at.network.until(lambda: "50 %" in card.text, SIGN_SECONDS + 5)

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatelier import BadInput, Choice, FileRef, Option, Value
+from chatelier.core.commands.forms import missing
 from chatelier.core.commands.options import check
-from chatelier.core.commands.parse import command_of, parse, typed, with_files
+from chatelier.core.commands.parse import command_of, parse, typed, with_files, with_link
+from chatelier.core.commands.spell import line_of
 from commands import CFG, CLIP, EFFECT, IMAGE, MAKE, MASK, NEGATIVE, PROMPT, SEED, SHOW, STYLE, TILED, WIDTH, command
 
 lines = st.text() | st.lists(
@@ -263,6 +265,12 @@ def test_typed_options_and_forms_are_checked_the_same_way() -> None:
     assert typed({"job": 7, "tiled": 0}, SHOW) == {"job": "7", "tiled": False}
 
 
+def test_a_text_can_be_taken_away_but_not_one_that_must_be_there() -> None:
+    assert typed({"negative_prompt": ""}, MAKE) == typed({"negative_prompt": " \n"}, MAKE) == {"negative_prompt": ""}
+    assert typed({"prompt": "", "width": "", "style": " "}, MAKE) == {}
+    assert [option.name for option in missing(MAKE, typed({"prompt": " "}, MAKE))] == ["prompt"]
+
+
 def test_typed_options_are_refused_in_words() -> None:
     with pytest.raises(BadInput, match=r"^/make has no option widht. Did you mean width\?$"):
         typed({"widht": 5}, MAKE)
@@ -289,3 +297,52 @@ def test_files_fill_the_first_options_of_their_kind() -> None:
 
 def test_the_options_that_these_tests_use_are_all_different() -> None:
     assert len({option.name for option in (PROMPT, WIDTH, SEED, CFG, STYLE, TILED, NEGATIVE, IMAGE, MASK, CLIP)}) == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("https://x.org/a.png", {"image": "https://x.org/a.png"}),
+        ("oil https://x.org/a.png on wood", {"image": "https://x.org/a.png", "prompt": "oil on wood"}),
+        ("as on see:https://x.org", {"prompt": "as on see:https://x.org"}),
+        ("oil --image https://x.org/b.png https://x.org/a.png", {"image": "https://x.org/b.png", "prompt": "oil https://x.org/a.png"}),
+        ("oil", {"prompt": "oil"}),
+    ],
+)  # fmt: skip
+def test_a_link_in_the_text_is_the_picture_that_is_needed(text: str, values: dict[str, Value]) -> None:
+    assert with_link(parse(text, EFFECT).values, EFFECT) == values
+
+
+def test_a_link_stays_in_the_text_where_no_file_is_needed() -> None:
+    values = parse("a sign with https://x.org/ on it", MAKE).values
+    assert with_link(values, MAKE) == values
+
+
+plain = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).map(str.strip)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "prompt": plain.filter(bool),
+            "width": st.integers(8, 256).map(lambda n: n * 8),
+            "seed": st.integers(-1, 2**64),
+            "cfg": st.floats(0, 30).map(lambda cfg: round(cfg, 3)),
+            "style": st.sampled_from(["photo", "dark_ink", "Oil"]),
+            "tiled": st.booleans(),
+            "negative_prompt": st.one_of(plain, st.text('-"“”«»„= \nab', max_size=12)),
+        },
+    )
+)
+def test_a_line_that_is_spelled_out_says_the_same(values: dict[str, Any]) -> None:
+    line = line_of(MAKE, values)
+    found = command_of(line)
+    assert found is not None
+    parsed = parse(found[1], MAKE)
+    assert parsed.errors == ()
+    told = {name: value for name, value in values.items() if value != {"width": 512, "seed": -1}.get(name)}
+    if "negative_prompt" in told and "negative_prompt" not in parsed.values:
+        assert all(set(pair) & set(told["negative_prompt"]) for pair in ('"', "“”", "«»", "„“"))
+        del told["negative_prompt"]
+    assert parsed.values == told

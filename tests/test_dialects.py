@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from chatelier.core.chat.capabilities import Dialect
-from chatelier.core.chat.dialects import HTML, PLAIN, TagDialect, measure
+from chatelier.core.chat.dialects import PLAIN, HtmlDialect, TagDialect, measure
 from chatelier.core.chat.document import Document, Link, Paragraph, Text
 from chatelier.core.chat.markup import document
 from chatelier.core.chat.split import ACROSS, SEAM, flat
@@ -90,7 +90,7 @@ class Utf16Dialect(TagDialect):
 
 @given(documents)
 def test_html_has_only_harmless_tags_and_exactly_the_words(shown: Document) -> None:
-    page = Page(HTML.render(shown))
+    page = Page(HtmlDialect().render(shown))
     assert page.tags <= ALLOWED
     assert page.open == []
     assert page.words == flat(shown).replace(SEAM, "")
@@ -104,14 +104,14 @@ def test_html_has_only_harmless_tags_and_exactly_the_words(shown: Document) -> N
 @given(documents)
 def test_lengths_are_counted_in_the_unit_of_the_dialect(shown: Document) -> None:
     assert PLAIN.length(shown) == len(PLAIN.render(shown))
-    assert HTML.length(shown) == len(Page(HTML.render(shown)).words.replace(ACROSS, ""))
+    assert HtmlDialect().length(shown) == len(Page(HtmlDialect().render(shown)).words.replace(ACROSS, ""))
     seen = Page(Utf16Dialect().render(shown)).words
     assert Utf16Dialect().length(shown) == len(seen.encode("utf-16-le")) // 2
 
 
 def test_a_script_smuggled_into_a_document_stays_words() -> None:
     for href in ("javascript:alert(1)", 'https://a.example/" onclick="x'):
-        page = Page(HTML.render(Document((Paragraph((Link(href, (Text("fox"),)),)),))))
+        page = Page(HtmlDialect().render(Document((Paragraph((Link(href, (Text("fox"),)),)),))))
         assert page.words == "fox"
         assert {name for _, name, _ in page.attributes} <= {"href", "rel", "target"}
         assert not any((value or "").startswith("javascript") for _, _, value in page.attributes)
@@ -132,13 +132,13 @@ def test_plain_text_says_an_address_once() -> None:
 
 
 def test_html_of_every_kind() -> None:
-    assert HTML.render(document(SAMPLE)) == (
+    assert HtmlDialect().render(document(SAMPLE)) == (
         "<h3>Fox</h3><p>A <strong>red</strong> <em>fox</em> <code>x&lt;y</code> "
         '<a href="https://a.example/?a=1&amp;b=2" rel="noopener noreferrer" target="_blank">here</a><br>and <del>snow</del></p>'
         '<blockquote><p>q</p></blockquote><ol start="2"><li><p>two</p></li><li><p>three</p></li></ol><hr>'
         "<pre><code>a &lt; b</code></pre>"
     )
-    assert HTML.render(document("- a\n\n1. b")) == "<ul><li><p>a</p></li></ul><ol><li><p>b</p></li></ol>"
+    assert HtmlDialect().render(document("- a\n\n1. b")) == "<ul><li><p>a</p></li></ul><ol><li><p>b</p></li></ol>"
 
 
 def test_tags_that_a_chat_network_does_not_count() -> None:
@@ -152,7 +152,7 @@ def test_units() -> None:
     assert (measure("é🦊", "characters"), measure("é🦊", "utf16"), measure("é🦊", "bytes")) == (2, 3, 6)
 
 
-@pytest.mark.parametrize("dialect", [PLAIN, HTML, Utf16Dialect()])
+@pytest.mark.parametrize("dialect", [PLAIN, HtmlDialect(), Utf16Dialect()])
 def test_dialects_are_what_capabilities_hold(dialect: Dialect) -> None:
     assert dialect.render(Document()) == ""
     assert dialect.length(Document()) == 0

@@ -162,6 +162,16 @@ async def test_again_repeats_the_last_run_with_a_new_seed(here: Room) -> None:
     assert "not made anything yet" in (await here.say("/again", "bob")).text
 
 
+async def test_again_repeats_any_of_the_last_five(here: Room) -> None:
+    for prompt in ("a red fox", "a blue owl"):
+        await here.make(prompt)
+    shown = await here.say("/regen 2")
+    await here.network.until(lambda: shown.message.media)
+    assert "a red fox" in shown.text
+    assert "You have made 3" in (await here.say("/again 5")).text
+    assert "run" in (await here.say("/again two")).text
+
+
 async def test_show_brings_a_result_back_with_live_buttons(here: Room) -> None:
     made = await here.make("a red fox")
     shown = await here.say(f"/show {here.job(made)}")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatelier.core.chat.capabilities import ButtonRules, Capabilities, Dialect
-from chatelier.core.chat.dialects import HTML, PLAIN, TagDialect
+from chatelier.core.chat.dialects import PLAIN, HtmlDialect, TagDialect
 from chatelier.core.chat.document import Code, CodeBlock, Document, Link, Listing, Paragraph, Quote, Text
 from chatelier.core.chat.fit import fit, key_of, numbered
 from chatelier.core.chat.graphemes import boundary
@@ -35,7 +35,7 @@ class BytesDialect(TagDialect):
     unit = "bytes"
 
 
-DIALECTS: list[Dialect] = [PLAIN, HTML, Utf16Dialect(), BytesDialect()]
+DIALECTS: list[Dialect] = [PLAIN, HtmlDialect(), Utf16Dialect(), BytesDialect()]
 
 
 def network(**changes: Any) -> Capabilities:

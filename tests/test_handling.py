@@ -1,6 +1,7 @@
 """Events become answers: once each, in order, with everybody's rights, whatever goes wrong."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from chatelier import (
     Gone,
     Input,
     Job,
+    Loaded,
     OnJob,
     Option,
     Pressed,
@@ -37,6 +39,7 @@ from chatelier import (
     Tx,
     Unavailable,
     Workflow,
+    WorkflowSource,
     hookimpl,
     outcome_of,
     store_action,
@@ -45,13 +48,15 @@ from chatelier.core.chat import words as chat_words
 from chatelier.core.chat.inbox import ARRIVALS, Arrival
 from chatelier.core.chat.outbox import MESSAGES
 from chatelier.core.commands import words as command_words
-from chatelier.core.gateway import KINDS, Runtime
+from chatelier.core.gateway import Runtime
 from chatelier.core.generation import words
 from chatelier.core.generation.jobs import ORDERS, RESULTS
 from chatelier.core.media.references import BLOBS
+from chatelier.core.registered import KINDS
 from chatelier.core.testing.backend import PIXEL, FakeBackend
 from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.gateway import PICTURE, Parts, running
+from chatelier.core.testing.logs import sent_to
 from chatelier.core.testing.platform import ROOMY, FakePlatform, with_capabilities
 from chatelier.core.testing.store import FakeStore
 from chatelier.plugins.essentials import Plugin as Essentials
@@ -70,17 +75,6 @@ EFFECT = Workflow(
     ),
     outputs=("1",),
 )
-
-
-class AwayStore(FakeStore):
-    """Answers with `trouble` while it is set."""
-
-    trouble: Exception | None = None
-
-    async def atomically(self, work: Callable[[Tx], Awaitable[Any]]) -> Any:
-        if self.trouble:
-            raise self.trouble
-        return await super().atomically(work)
 
 
 @dataclass
@@ -184,7 +178,11 @@ class Gate:
         await call.commit(None, Reply(text=f"waited for {text}"))
 
 
-def failing(error: Exception, seen: list[str]) -> Command:
+class Strange(BaseException):
+    """Of a plugin's own, and caught by nothing that catches errors."""
+
+
+def failing(error: BaseException, seen: list[str]) -> Command:
     async def handler(call: Call) -> None:
         seen.append(call.arrival.key)
         raise error
@@ -229,7 +227,7 @@ async def test_repeats_are_handled_once(tmp_path: Path) -> None:
 
 
 async def test_a_store_that_is_away_means_that_nothing_is_acknowledged(tmp_path: Path) -> None:
-    store = AwayStore(KINDS)
+    store = FakeStore(KINDS)
     async with studio(tmp_path, store=store) as at:
         event = at.network.event(Said(text="/help"))
         store.trouble = Unavailable("away")
@@ -241,7 +239,7 @@ async def test_a_store_that_is_away_means_that_nothing_is_acknowledged(tmp_path:
 
 async def test_a_store_that_goes_away_in_between_delays_the_answer(tmp_path: Path) -> None:
     clock = FakeClock()
-    store = AwayStore(KINDS, clock)
+    store = FakeStore(KINDS, clock)
 
     async def lose_the_store(call: Call) -> None:
         store.trouble = Unavailable("away")
@@ -305,9 +303,36 @@ async def test_an_event_that_fails_three_times_is_set_aside_and_the_next_ones_pa
         assert len(seen) == 3
         assert at.network.texts[1:] == [chat_words.SET_ASIDE]
         aside = [arrival for arrival in await at.arrivals() if arrival.state == "aside"]
-        assert [arrival.words for arrival in aside] == ["RuntimeError('boom')"]
+        assert [arrival.words for arrival in aside] == ["RuntimeError: boom"]
         outcome = await outcome_of(at.runtime, "fake", aside[0].event.keys[0])
         assert outcome.state == "set aside"
+
+
+@pytest.mark.parametrize("error", [SystemExit(4), GeneratorExit(), Strange("odd"), asyncio.CancelledError()])
+async def test_a_handler_that_would_end_the_program_fails_like_any_other(tmp_path: Path, error: BaseException) -> None:
+    seen: list[str] = []
+    async with studio(tmp_path, clock=FakeClock(), commands=[failing(error, seen)]) as at:
+        await at.say("/fail")
+        await at.pass_time(30)
+        assert len(seen) == 3
+        assert at.network.texts == [chat_words.SET_ASIDE]
+        await at.say("/help")
+        await at.pass_time(1)
+        assert len(at.network.texts) == 2
+
+
+async def test_a_handler_that_answers_nothing_has_failed_at_once_and_is_named(tmp_path: Path) -> None:
+    async def silent(call: Call) -> None: ...
+
+    log = io.StringIO()
+    with sent_to(log):
+        async with studio(
+            tmp_path, clock=FakeClock(), commands=[Command(name="mute", summary="Says nothing.", handler=silent)]
+        ) as at:
+            await at.say("/mute")
+            await at.pass_time(10)
+            assert at.network.texts == [chat_words.SET_ASIDE], "no lease has lapsed by then"
+    assert "/mute" in log.getvalue()
 
 
 async def test_an_event_whose_handler_hangs_three_times_is_set_aside(tmp_path: Path) -> None:
@@ -487,15 +512,49 @@ async def test_where_there_are_forms_the_first_answer_is_one(tmp_path: Path) -> 
         asking = await at.network.receive(event)
         assert isinstance(asking, Ask)
         assert asking.form.values == {"seed": 5}
-        assert await at.network.receive(event) is None, "a repeat asks for nothing"
+        assert await at.network.receive(event) == asking, "the answer to the first one was never heard"
         assert chat_words.NOT_YOURS in await at.answer(at.submit(asking.form.key, sender="bob", prompt="mine"))
         assert "seed" in await at.answer(at.submit(asking.form.key, prompt="a fox", seed="many"))
         before = len(at.network.shown)
         await at.submit(asking.form.key, prompt="a fox")
         await at.network.until(lambda: len(at.network.shown) > before and at.network.last.message.media)
         assert await at.answer(at.submit(asking.form.key, prompt="once more")) == chat_words.BUTTON_GONE
+        assert await at.network.receive(event) is None, "a repeat of what was answered asks for nothing"
+        assert await at.answer(at.say("one more")) == command_words.PLAIN_WORDS, "no question is left open"
         (job,) = await at.jobs()
         assert (job.values["prompt"], job.values["seed"]) == ("a fox", 5)
+
+
+async def test_a_form_that_was_closed_can_be_answered_in_a_message(tmp_path: Path) -> None:
+    async with studio(tmp_path, can=FORMS) as at:
+        asking = await at.network.receive(at.network.event(Called(command="make", options={"seed": 5})))
+        assert isinstance(asking, Ask)
+        await at.say("a fox")
+        await at.network.until(lambda: at.network.shown and at.network.last.message.media)
+        (job,) = await at.jobs()
+        assert (job.values["prompt"], job.values["seed"]) == ("a fox", 5)
+
+
+async def test_numbers_do_all_that_buttons_do(tmp_path: Path) -> None:
+    async with studio(tmp_path, can=replace(FORMS, buttons=ButtonRules())) as at:
+        await at.say("/make a fox")
+        await at.network.until(lambda: at.network.shown and at.network.last.message.media)
+        menu = [line.partition(". ") for line in at.network.last.text.splitlines() if ". " in line]
+        numbers = {label.split()[-1]: number for number, _, label in menu}
+        asking = await at.say(numbers["Tweak"])
+        assert isinstance(asking, Ask)
+        assert asking.form.values["prompt"] == "a fox"
+        await at.say(numbers["Hide"])
+        await at.network.until(lambda: words.HIDDEN in at.network.last.text and not at.network.last.message.media)
+        (arrival,) = [one for one in await at.arrivals() if isinstance(one.event.body, Said)]
+        assert arrival.event.body == Said(text="/make a fox")
+
+
+async def test_what_is_no_command_counts_as_not_done(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        event = at.network.event(Said(text="make a fox"))
+        await at.answer(at.network.receive(event))
+        assert (await outcome_of(at.runtime, "fake", event.keys[0])).state == "refused"
 
 
 async def test_a_form_that_is_sent_in_twice_at_once_is_one_order(tmp_path: Path) -> None:
@@ -587,8 +646,7 @@ async def test_again_and_info_are_for_everybody_and_the_rest_for_its_person_and_
         key = await at.picture()
         shown = at.network.last.id
         for verb in ("hide", "up", "down", "cancel", "show"):
-            payload = OnJob(job=key, verb=verb).payload
-            refused = await at.answer(at.press(payload, sender="bob", message=shown))
+            refused = await at.answer(at.press(f"j.{key}.{verb}", sender="bob", message=shown))
             assert refused == chat_words.BUTTON_OTHERS
         assert "seed" in await at.answer(at.press(OnJob(job=key, verb="info").payload, sender="bob"))
         assert "a fox" in await at.answer(at.press(OnJob(job=key, verb="show").payload, sender="root"))
@@ -596,7 +654,7 @@ async def test_again_and_info_are_for_everybody_and_the_rest_for_its_person_and_
         await at.press(OnJob(job=key, verb="again").payload, sender="bob")
         await at.network.until(lambda: len(at.network.shown) > before and at.network.last.message.media)
         assert len({job.person for job in await at.jobs()}) == 2
-        assert await at.answer(at.press(OnJob(job=key, verb="paint").payload)) == chat_words.BUTTON_GONE
+        assert await at.answer(at.press(f"j.{key}.paint")) == chat_words.BUTTON_GONE
         assert await at.answer(at.press("j.nosuchjob.info")) == chat_words.BUTTON_GONE
 
 
@@ -617,7 +675,7 @@ async def test_a_rating_is_kept_and_may_change(tmp_path: Path) -> None:
     async with studio(tmp_path) as at:
         key = await at.picture()
         for verb, rating in (("up", 1), ("down", -1)):
-            assert await at.answer(at.press(OnJob(job=key, verb=verb).payload)) == words.RATED
+            assert await at.answer(at.press(f"j.{key}.{verb}")) == words.RATED
             (result,) = await at.runtime.store.find(RESULTS, {"job": key}, order="n")
             assert list(result.ratings.values()) == [rating]
 
@@ -673,6 +731,15 @@ async def test_a_reply_to_a_picture_gives_it_to_the_command(tmp_path: Path) -> N
         assert "picture" in await at.answer(at.say("/effect", reply_to="no such message"))
 
 
+async def test_a_command_with_typed_options_that_answers_a_picture_takes_it_and_asks_for_none(tmp_path: Path) -> None:
+    async with studio(tmp_path, can=FORMS) as at:
+        await at.picture()
+        called = Called(command="effect", options={"prompt": "neon"}, reply_to=at.network.last.id)
+        await at.network.receive(at.network.event(called))
+        await at.network.until(lambda: len(at.network.shown) == 2 and at.network.last.message.media)
+        assert [len(job.files) for job in await at.jobs()] == [0, 1]
+
+
 async def test_again_says_when_the_picture_it_needs_is_gone(tmp_path: Path) -> None:
     async with studio(tmp_path) as at:
         at.network.files["theirs"] = PIXEL + b"another one"
@@ -720,6 +787,14 @@ async def _no() -> str:
     return "Members only."
 
 
+async def _number() -> Any:
+    return 0
+
+
+async def _exits() -> str | None:
+    raise SystemExit(1)
+
+
 async def _broken() -> str | None:
     raise RuntimeError("a bug")
 
@@ -730,7 +805,14 @@ async def _stuck() -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"), [(_no, "Members only."), (_broken, "could not decide"), (_stuck, "could not decide")]
+    ("answer", "said"),
+    [
+        (_no, "Members only."),
+        (_number, "could not decide"),
+        (_exits, "could not decide"),
+        (_broken, "could not decide"),
+        (_stuck, "could not decide"),
+    ],
 )
 async def test_a_plugin_may_keep_people_out(
     tmp_path: Path, answer: Callable[[], Awaitable[str | None]], said: str
@@ -739,6 +821,14 @@ async def test_a_plugin_may_keep_people_out(
         assert said in await at.answer(at.say("/make a fox"))
         assert "make" in await at.answer(at.say("/help"))
         assert await at.jobs() == []
+
+
+async def test_a_plugin_that_refuses_without_words_leaves_it_to_the_next(tmp_path: Path) -> None:
+    async def nothing() -> str:
+        return ""
+
+    async with studio(tmp_path, Doorman(nothing), Doorman(_no)) as at:
+        assert await at.answer(at.say("/make a fox")) == "Members only."
 
 
 @pytest.mark.parametrize("url", ["memory:", "sqlite:chatelier.db"])
@@ -795,3 +885,84 @@ async def test_a_job_that_does_not_exist_is_said_to_be_none(tmp_path: Path) -> N
     async with studio(tmp_path) as at:
         for command in ("/show nothere", "/cancel nothere"):
             assert "no such job" in await at.answer(at.say(command))
+
+
+FILM = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"
+SLOWER = Workflow(
+    name="slower",
+    version="2" * 16,
+    title="Slower",
+    description="A picture from a video.",
+    category="utility",
+    graph={"1": {"class_type": "FakeImage", "inputs": {"text": "", "seed": 0, "video": ""}}},
+    inputs=(
+        Input(name="video", type="video", targets=(("1", "video"),), required=True),
+        Input(name="prompt", type="text", targets=(("1", "text"),), role="prompt", default="slow"),
+    ),
+    outputs=("1",),
+)
+
+
+TITLED = replace(
+    SLOWER, name="titled", inputs=(SLOWER.inputs[0], replace(SLOWER.inputs[1], required=True, default=None))
+)
+
+
+class Films:
+    """Offers workflows that take a video."""
+
+    @hookimpl
+    def register_workflow_sources(self, register: Callable[[WorkflowSource], None]) -> None:
+        register(self)
+
+    name = "films"
+
+    async def load(self) -> Loaded:
+        return Loaded(workflows=(SLOWER, TITLED))
+
+    async def changes(self) -> AsyncIterator[None]:
+        return
+        yield
+
+
+async def test_where_there_are_forms_an_attached_video_is_taken_and_not_asked_for_again(tmp_path: Path) -> None:
+    async with studio(tmp_path, Films(), can=FORMS) as at:
+        at.network.files["film"] = FILM
+        film = FileRef(platform="fake", ref="film", mime="video/mp4")
+        assert isinstance(await at.say("/slower"), Ask), "nothing is attached"
+        assert isinstance(await at.say("/slower", files=(film,)), Defer)
+        await at.network.until(lambda: at.network.shown and at.network.last.message.media)
+        asking = await at.press(at.network.last.button("tweak"))
+        assert isinstance(asking, Ask)
+        assert [field.name for field in asking.form.fields if field.required] == []
+        assert "video" not in asking.form.values
+        await at.submit(asking.form.key, prompt="slower still")
+        await at.network.until(lambda: len(at.network.shown) == 2 and at.network.last.message.media)
+        first, second = await at.jobs()
+        assert second.values["prompt"] == "slower still"
+        assert (len(first.files), second.files) == (1, first.files)
+
+
+async def test_a_file_stays_when_a_form_asks_for_the_words(tmp_path: Path) -> None:
+    async with studio(tmp_path, Films(), can=FORMS) as at:
+        at.network.files["film"] = FILM
+        film = FileRef(platform="fake", ref="film", mime="video/mp4")
+        asking = await at.say("/titled", files=(film,))
+        assert isinstance(asking, Ask)
+        assert [field.name for field in asking.form.fields if field.required] == ["prompt"]
+        await at.submit(asking.form.key, prompt="slow")
+        await at.network.until(lambda: at.network.shown and at.network.last.message.media)
+        (job,) = await at.jobs()
+        assert (job.values["prompt"], len(job.files)) == ("slow", 1)
+
+
+async def test_info_tells_a_prompt_whatever_it_begins_with_and_no_files(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        photo = FileRef(platform="fake", ref="theirs", mime="image/png")
+        at.network.files["theirs"] = PIXEL
+        await at.say("/effect chatelier-like, in oil", files=(photo,))
+        await at.network.until(lambda: at.network.shown and at.network.last.message.media)
+        (job,) = await at.jobs()
+        told = await at.answer(at.press(at.network.last.button("info")))
+        assert "chatelier-like, in oil" in told
+        assert not any(file in told for file in job.files)

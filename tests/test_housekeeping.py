@@ -12,12 +12,12 @@ from chatelier import JOBS, Blob, ChatRef, Event, Job, OperatorMust, Reply, Resu
 from chatelier.core.chat.buttons import ACTIONS
 from chatelier.core.chat.inbox import ARRIVALS, Inbox
 from chatelier.core.chat.outbox import MESSAGES, Address, post
-from chatelier.core.gateway import KINDS
 from chatelier.core.generation.jobs import ATTEMPTS, ORDERS, RESULTS, AttemptRow, result_owner
-from chatelier.core.generation.workflow_commands import wanted_run
 from chatelier.core.generation.orders import Terms, end, take
+from chatelier.core.generation.workflow_commands import wanted_run
 from chatelier.core.housekeeping import ROUND_SECONDS, Housekeeping
 from chatelier.core.media.references import BLOB_REFS, keep
+from chatelier.core.registered import KINDS
 from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.gateway import PICTURE
 from chatelier.core.testing.store import FakeStore

@@ -2,19 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from chatelier import (
     JOBS,
     Attempt,
-    Blob,
     Ended,
     Gone,
     Job,
-    Lost,
     OperatorMust,
     Output,
     Progress,
@@ -26,12 +22,13 @@ from chatelier import (
     results_of,
 )
 from chatelier.core.chat.outbox import MESSAGES, Address
+from chatelier.core.errors import Lost
 from chatelier.core.generation import words
 from chatelier.core.generation.jobs import ATTEMPTS, ORDERS
-from chatelier.core.generation.ordering import wanted_run
 from chatelier.core.generation.orders import Terms, ask_to_cancel, end, take
 from chatelier.core.generation.queue import status_line
 from chatelier.core.generation.results import info
+from chatelier.core.generation.workflow_commands import wanted_run
 from chatelier.core.leases import held
 from chatelier.core.testing.gateway import PICTURE
 from jobs_world import CHAT, FETCH_SECONDS, QUEUE_SECONDS, RUN_SECONDS, Server, Worker, World
@@ -246,13 +243,10 @@ async def test_a_process_for_one_account_takes_no_other_jobs(world: World) -> No
 
 
 async def test_a_result_that_the_server_no_longer_has_is_told(world: World) -> None:
-    async def fetch(*_: object) -> AsyncIterator[bytes]:
-        nothing: tuple[bytes, ...] = ()
-        for piece in nothing:
-            yield piece
+    async def cleaned_up(*_: object) -> None:
         raise Gone("cleaned up")
 
-    world.server.fetch = fetch  # type: ignore[method-assign,assignment] # somebody cleaned up there
+    world.server.before_fetch = cleaned_up
     await ordered(world)
     world.server.finish()
     await world.clock.advance(5)
@@ -270,28 +264,14 @@ async def test_bytes_that_are_no_picture_are_told(world: World) -> None:
     assert job.words.startswith(words.output_unusable(""))
 
 
-class Disk:
-    """Stands for blobs that cannot be written for a while."""
-
-    def __init__(self, worker: Worker, error: Exception) -> None:
-        self.error: Exception | None = error
-        self._put = worker.blobs.put
-        worker.blobs.put = self.put  # type: ignore[method-assign] # a disk with trouble
-
-    async def put(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> Blob:
-        if self.error:
-            raise self.error
-        return await self._put(chunks, limit=limit)
-
-
 @pytest.mark.parametrize("error", [OperatorMust("the disk is full"), Unavailable("the server does not answer")])
 async def test_what_was_made_is_not_thrown_away_because_it_cannot_be_stored_now(world: World, error: Exception) -> None:
     worker = await ordered(world)
-    disk = Disk(worker, error)
+    worker.blobs.trouble = error
     world.server.finish()
     await world.clock.advance(60)
     assert (await the_job(world)).state == "storing"
-    disk.error = None
+    worker.blobs.trouble = None
     await world.clock.advance(11)
     job = await the_job(world)
     assert (job.state, job.claims, job.attempts) == ("done", 1, 1)
@@ -299,7 +279,7 @@ async def test_what_was_made_is_not_thrown_away_because_it_cannot_be_stored_now(
 
 async def test_but_not_for_ever(world: World) -> None:
     worker = await ordered(world)
-    Disk(worker, OperatorMust("the disk is full"))
+    worker.blobs.trouble = OperatorMust("the disk is full")
     world.server.finish()
     await world.clock.advance(FETCH_SECONDS + 30)
     job = await the_job(world)
@@ -310,16 +290,13 @@ async def test_outputs_that_are_stored_are_not_fetched_again(world: World) -> No
     await ordered(world)
     outputs = tuple(Output(n=n, node="1", name=f"{n}.png") for n in range(3))
     fetched: list[int] = []
-    fetch = world.server.fetch
 
-    async def counted(attempt: Attempt, output: Output) -> AsyncIterator[bytes]:
+    async def counted(_: Attempt, output: Output) -> None:
         fetched.append(output.n)
         if fetched == [0, 1]:
             raise Unavailable("cut off")
-        async for piece in fetch(attempt, output):
-            yield piece
 
-    world.server.fetch = counted  # type: ignore[method-assign] # counts
+    world.server.before_fetch = counted
     world.server.finish("", Ended(state="done", outputs=outputs))
     await world.clock.advance(30)
     assert (await the_job(world)).state == "done"
@@ -343,7 +320,7 @@ async def test_a_server_that_went_from_the_config_is_lost(world: World) -> None:
 
 async def test_a_result_on_a_server_that_went_from_the_config_is_given_up(world: World) -> None:
     worker = await ordered(world)
-    Disk(worker, OperatorMust("full"))
+    worker.blobs.trouble = OperatorMust("full")
     world.server.finish()
     await world.clock.advance(1)
     await worker.crash()
@@ -363,13 +340,45 @@ async def test_jobs_are_spread_over_servers(world: World) -> None:
     assert [len(server.runs) for server in servers] == [2, 2]
 
 
+async def went_away_in_mid_job(world: World, *others: Server) -> Job:
+    """The first server dies while it paints, and stays away for two minutes."""
+    await world.order("ada")
+    world.start(Server("first"), *others)
+    await world.clock.advance(1)
+    job = await the_job(world)
+    (first,) = [server for server in world.workers["worker 1"].servers if server.name == job.backend]
+    assert isinstance(first, Server)
+    first.down = True
+    first.wake()
+    await world.clock.advance(20)
+    assert words.AWAY in await status_line(world.store, await the_job(world))
+    await world.clock.advance(100)
+    return await the_job(world)
+
+
+async def test_a_job_whose_server_stays_away_goes_to_one_that_is_idle(world: World) -> None:
+    others = [Server("second"), Server("third")]
+    job = await went_away_in_mid_job(world, *others)
+    assert (job.state, job.attempts) == ("running", 2)
+
+
+async def test_a_job_waits_for_the_only_server_that_can_run_it_and_says_so_when_that_stays_away(world: World) -> None:
+    small = Server("small")
+    small.classes = {}
+    job = await went_away_in_mid_job(world, small)
+    assert (job.state, job.attempts) == ("running", 1)
+    await world.clock.advance(RUN_SECONDS)
+    job = await the_job(world)
+    assert (job.state, job.words) == ("expired", words.AWAY_TOO_LONG)
+
+
+async def bug(*_: object) -> None:
+    raise ZeroDivisionError("a bug in a plugin")
+
+
 async def test_a_server_whose_code_is_broken_is_passed_over(world: World) -> None:
     broken = Server("a broken one")
-
-    async def describe() -> Any:
-        raise ZeroDivisionError("a bug")
-
-    broken.describe = describe  # type: ignore[method-assign] # a plugin with a bug
+    broken.before_describe = bug
     await world.order("ada")
     world.start(broken, world.server)
     await world.clock.advance(5)
@@ -378,11 +387,7 @@ async def test_a_server_whose_code_is_broken_is_passed_over(world: World) -> Non
 
 async def test_when_no_server_can_run_it_that_is_said(world: World) -> None:
     unable = Server("small")
-
-    async def describe() -> Any:
-        return replace(await Server.describe(unable), classes={})
-
-    unable.describe = describe  # type: ignore[method-assign] # lacks every node
+    unable.classes = {}
     await world.order("ada")
     world.start(unable)
     await world.clock.advance(5)
@@ -393,10 +398,7 @@ async def test_when_no_server_can_run_it_that_is_said(world: World) -> None:
 
 
 async def test_a_server_whose_code_fails_in_the_middle_is_asked_again_until_that_is_a_crash_loop(world: World) -> None:
-    async def find(_: Attempt) -> Any:
-        raise ZeroDivisionError("a bug")
-
-    world.server.find = find  # type: ignore[method-assign,assignment] # a plugin with a bug
+    world.server.before_find = bug
     world.submissions_are("answer lost")
     await ordered(world)
     await world.clock.advance(200)
@@ -433,6 +435,19 @@ async def test_a_cancel_reaches_a_server_that_was_away(world: World) -> None:
     assert "cost nothing" in await told(world)
 
 
+async def test_a_cancel_does_not_wait_for_a_server_that_stays_away(world: World) -> None:
+    await ordered(world)
+    world.server.down = True
+    await world.cancel((await the_job(world)).key)
+    await world.clock.advance(60)
+    assert (await the_job(world)).state == "cancelled"
+    (run,) = world.server.runs.values()
+    assert run.ended is None
+    world.server.down = False
+    await world.clock.advance(20)
+    assert run.ended == Ended(state="cancelled"), "it is stopped when it is back"
+
+
 async def test_a_server_that_does_not_stop_gives_nothing_to_who_cancelled(world: World) -> None:
     world.server.cancellable = False
     await ordered(world)
@@ -456,14 +471,11 @@ async def test_a_job_that_is_cancelled_while_nobody_knows_where_it_is_is_not_sen
 
 
 async def test_a_cancel_between_claim_and_submission_counts(world: World) -> None:
-    describe = world.server.describe
-
-    async def cancel_first() -> Any:
+    async def cancel_first() -> None:
         (job,) = await world.jobs()
         await world.store.atomically(lambda tx: ask_to_cancel(tx, job.key))
-        return await describe()
 
-    world.server.describe = cancel_first  # type: ignore[method-assign] # somebody is quick
+    world.server.before_describe = cancel_first
     await ordered(world)
     await world.clock.advance(1)
     assert (await the_job(world)).state == "cancelled"
@@ -472,7 +484,7 @@ async def test_a_cancel_between_claim_and_submission_counts(world: World) -> Non
 
 async def test_what_is_said_about_a_cancel_that_comes_too_late(world: World) -> None:
     worker = await ordered(world)
-    Disk(worker, Unavailable("later"))
+    worker.blobs.trouble = Unavailable("later")
     world.server.finish()
     await world.clock.advance(1)
     job = await the_job(world)
@@ -575,9 +587,9 @@ def answer_lost_once(world: World) -> Callable[[Attempt], None]:
 
 
 async def test_a_graph_that_the_server_refuses_is_told_in_its_words(world: World) -> None:
-    def refuse(_: Attempt) -> None:
+    async def refuse(_: Attempt) -> None:
         raise Refused("Value not in list: ckpt_name")
 
-    world.server.refuse = refuse
+    world.server.before_submit = refuse
     await ordered(world)
     assert "Value not in list" in await told(world)

@@ -1,14 +1,15 @@
 """Leases: held, extended, lost, taken and given back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
 import pytest
 
-from chatelier import Kind, Leased, Lost, OperatorMust, Query, Tx, Unavailable
+from chatelier import Kind, Leased, OperatorMust, Query, Tx, Unavailable
+from chatelier.core.errors import Lost
 from chatelier.core.leases import ACCOUNTS, AccountLease, Lease, extend, give_back, held, take
 from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.store import FakeStore
@@ -24,25 +25,14 @@ class Chore(Leased):
 CHORES = Kind(name="chores", record=Chore, queries=(Query((), "due"),))
 
 
-class FlakyStore(FakeStore):
-    """Answers with `trouble` while it is set."""
-
-    trouble: Exception | None = None
-
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
-        if self.trouble is not None:
-            raise self.trouble
-        return await super().atomically(work)
-
-
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
 
 
 @pytest.fixture
-async def store(clock: FakeClock) -> AsyncIterator[FlakyStore]:
-    async with FlakyStore([CHORES, ACCOUNTS], clock) as store:
+async def store(clock: FakeClock) -> AsyncIterator[FakeStore]:
+    async with FakeStore([CHORES, ACCOUNTS], clock) as store:
         yield store
 
 
@@ -68,7 +58,7 @@ async def stored(store: FakeStore) -> Chore:
     return chore
 
 
-async def test_take_makes_the_record_and_holds_it(store: FlakyStore, clock: FakeClock) -> None:
+async def test_take_makes_the_record_and_holds_it(store: FakeStore, clock: FakeClock) -> None:
     chore = await taken(store)
     assert (chore.owner, chore.fence, chore.due) == ("me", 1, clock.now() + timedelta(seconds=30))
     assert await is_held(store, chore)
@@ -76,7 +66,7 @@ async def test_take_makes_the_record_and_holds_it(store: FlakyStore, clock: Fake
     assert await take(store, CHORES, "c", owner="me", seconds=30) is None
 
 
-async def test_a_lapsed_lease_is_taken_over_with_a_higher_fence(store: FlakyStore, clock: FakeClock) -> None:
+async def test_a_lapsed_lease_is_taken_over_with_a_higher_fence(store: FakeStore, clock: FakeClock) -> None:
     mine = await taken(store)
     await clock.advance(30)
     assert not await is_held(store, mine)
@@ -88,7 +78,7 @@ async def test_a_lapsed_lease_is_taken_over_with_a_higher_fence(store: FlakyStor
     assert await is_held(store, yours)
 
 
-async def test_a_lapsed_lease_nobody_took_can_be_extended(store: FlakyStore, clock: FakeClock) -> None:
+async def test_a_lapsed_lease_nobody_took_can_be_extended(store: FakeStore, clock: FakeClock) -> None:
     mine = await taken(store)
     await clock.advance(31)
     assert not await is_held(store, mine)
@@ -97,26 +87,26 @@ async def test_a_lapsed_lease_nobody_took_can_be_extended(store: FlakyStore, clo
     assert await is_held(store, mine)
 
 
-async def test_what_is_given_back_is_free_at_once(store: FlakyStore) -> None:
+async def test_what_is_given_back_is_free_at_once(store: FakeStore) -> None:
     mine = await taken(store)
     assert await give_back(store, CHORES, mine)
     assert not await is_held(store, mine)
     assert (await taken(store, "you")).fence == 2
 
 
-async def test_a_record_that_went_is_lost(store: FlakyStore) -> None:
+async def test_a_record_that_went_is_lost(store: FakeStore) -> None:
     mine = await taken(store)
     await store.atomically(lambda tx: tx.delete(CHORES, "c"))
     with pytest.raises(Lost, match="gone"):
         await extend(store, CHORES, mine, 30)
 
 
-async def test_a_record_that_was_never_held_can_be_taken(store: FlakyStore) -> None:
+async def test_a_record_that_was_never_held_can_be_taken(store: FakeStore) -> None:
     await store.atomically(lambda tx: tx.insert(CHORES, Chore(key="c", done=4)))
     assert (await taken(store)).done == 4
 
 
-async def test_one_account_has_one_holder(store: FlakyStore) -> None:
+async def test_one_account_has_one_holder(store: FakeStore) -> None:
     leases = await asyncio.gather(*(take(store, ACCOUNTS, "web", owner=f"p{n}", seconds=30) for n in range(5)))
     holders = [lease for lease in leases if lease is not None]
     assert len(holders) == 1
@@ -124,7 +114,7 @@ async def test_one_account_has_one_holder(store: FlakyStore) -> None:
     assert isinstance(holders[0], AccountLease)
 
 
-async def test_a_kept_lease_outlives_its_time(store: FlakyStore, clock: FakeClock) -> None:
+async def test_a_kept_lease_outlives_its_time(store: FakeStore, clock: FakeClock) -> None:
     """Also when the body writes to the record, so that its version grows."""
     chore = await taken(store)
     async with Lease(store, CHORES, chore, clock=clock, seconds=30) as lease:
@@ -142,7 +132,7 @@ async def test_a_kept_lease_outlives_its_time(store: FlakyStore, clock: FakeCloc
     assert not await is_held(store, chore)
 
 
-async def test_the_body_is_stopped_when_the_lease_is_lost(store: FlakyStore, clock: FakeClock) -> None:
+async def test_the_body_is_stopped_when_the_lease_is_lost(store: FakeStore, clock: FakeClock) -> None:
     chore = await taken(store)
     reached = []
 
@@ -163,7 +153,7 @@ async def test_the_body_is_stopped_when_the_lease_is_lost(store: FlakyStore, clo
     assert running.cancelling() == 0
 
 
-async def test_a_body_that_let_go_itself_may_finish(store: FlakyStore, clock: FakeClock) -> None:
+async def test_a_body_that_let_go_itself_may_finish(store: FakeStore, clock: FakeClock) -> None:
     chore = await taken(store)
     async with Lease(store, CHORES, chore, clock=clock, seconds=30):
         assert await give_back(store, CHORES, chore)
@@ -171,7 +161,7 @@ async def test_a_body_that_let_go_itself_may_finish(store: FlakyStore, clock: Fa
         assert (await taken(store, "you")).fence == 2
 
 
-async def test_a_task_group_in_the_body_is_stopped_too(store: FlakyStore, clock: FakeClock) -> None:
+async def test_a_task_group_in_the_body_is_stopped_too(store: FakeStore, clock: FakeClock) -> None:
     chore = await taken(store)
 
     async def body() -> None:
@@ -188,7 +178,7 @@ async def test_a_task_group_in_the_body_is_stopped_too(store: FlakyStore, clock:
 
 @pytest.mark.parametrize("trouble", [Unavailable("no answer"), OperatorMust("full disk")])
 async def test_a_store_that_does_not_answer_loses_the_lease_when_its_time_is_over(
-    store: FlakyStore, clock: FakeClock, trouble: Exception
+    store: FakeStore, clock: FakeClock, trouble: Exception
 ) -> None:
     chore = await taken(store)
 
@@ -206,7 +196,7 @@ async def test_a_store_that_does_not_answer_loses_the_lease_when_its_time_is_ove
         await running
 
 
-async def test_a_store_that_comes_back_in_time_keeps_the_lease(store: FlakyStore, clock: FakeClock) -> None:
+async def test_a_store_that_comes_back_in_time_keeps_the_lease(store: FakeStore, clock: FakeClock) -> None:
     chore = await taken(store)
     async with Lease(store, CHORES, chore, clock=clock, seconds=30):
         store.trouble = Unavailable("no answer")
@@ -216,7 +206,7 @@ async def test_a_store_that_comes_back_in_time_keeps_the_lease(store: FlakyStore
         assert await is_held(store, chore)
 
 
-async def test_a_bug_in_the_heartbeat_is_not_silent(store: FlakyStore, clock: FakeClock) -> None:
+async def test_a_bug_in_the_heartbeat_is_not_silent(store: FakeStore, clock: FakeClock) -> None:
     chore = await taken(store)
 
     async def body() -> None:
@@ -231,7 +221,7 @@ async def test_a_bug_in_the_heartbeat_is_not_silent(store: FlakyStore, clock: Fa
         await running
 
 
-async def test_cancelling_the_body_is_cancellation(store: FlakyStore, clock: FakeClock) -> None:
+async def test_cancelling_the_body_is_cancellation(store: FakeStore, clock: FakeClock) -> None:
     chore = await taken(store)
 
     async def body() -> None:
@@ -247,7 +237,7 @@ async def test_cancelling_the_body_is_cancellation(store: FlakyStore, clock: Fak
     assert clock.sleepers == 0
 
 
-async def test_what_the_body_raises_comes_through(store: FlakyStore, clock: FakeClock) -> None:
+async def test_what_the_body_raises_comes_through(store: FakeStore, clock: FakeClock) -> None:
     chore = await taken(store)
     for error in (LookupError("mine"), TimeoutError("mine too")):
         with pytest.raises(type(error), match="mine"):

@@ -14,7 +14,6 @@ from chatelier import (
     Capabilities,
     ChatRef,
     Gone,
-    Lost,
     Media,
     OperatorMust,
     Outgoing,
@@ -31,7 +30,8 @@ from chatelier.core.chat import words
 from chatelier.core.chat.buttons import NUMBERINGS
 from chatelier.core.chat.line import IDLE_SECONDS, PAGE, TRIES, Line
 from chatelier.core.chat.outbox import MESSAGES, Address, Message, post
-from chatelier.core.gateway import KINDS
+from chatelier.core.errors import Lost
+from chatelier.core.registered import KINDS
 from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.platform import FakePlatform, with_capabilities
 from chatelier.core.testing.store import FakeStore

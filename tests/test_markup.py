@@ -1,9 +1,12 @@
 """Markdown in, documents out."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatelier import Dialect, HtmlDialect
 from chatelier.core.chat.dialects import PLAIN
 from chatelier.core.chat.document import (
     Bold,
@@ -22,7 +25,17 @@ from chatelier.core.chat.document import (
     Text,
 )
 from chatelier.core.chat.graphemes import boundary, shorten
-from chatelier.core.chat.markup import clean, code, document, escape, fence
+from chatelier.core.chat.markup import (
+    DEEPEST_BLOCKS,
+    DEEPEST_MARKS,
+    LONGEST,
+    MOST_BRACKETS,
+    clean,
+    code,
+    document,
+    escape,
+    fence,
+)
 
 anything = st.text(st.characters()) | st.text("*_`~#>-+.)([]<>&!\\|:/@1 \n\t\r\x00x", max_size=60)
 
@@ -149,6 +162,93 @@ def test_a_fence_shows_its_text(text: str) -> None:
 @given(anything)
 def test_any_text_parses(text: str) -> None:
     assert "\x00" not in repr(document(text))
+
+
+MARKS = st.sampled_from(
+    ["*", "_", "**", "~~", "[", "](b)", "![", "> ", "- ", "1. ", "`", "<", "&", "# ", "a", " ", "\n", "  "]
+)
+
+
+@given(st.lists(st.tuples(MARKS, st.integers(1, 300)), max_size=8), st.sampled_from([PLAIN, HtmlDialect()]))
+def test_a_text_of_nothing_but_marks_is_shown_by_every_dialect(runs: list[tuple[str, int]], dialect: Dialect) -> None:
+    parsed = document("".join(mark * times for mark, times in runs))
+    assert depth(parsed) < 4 * (DEEPEST_BLOCKS + DEEPEST_MARKS)
+    dialect.render(parsed)
+
+
+def depth(part: object) -> int:
+    """Of the tree, counted without going down by recursion."""
+    parts, levels = [part], 0
+    while parts:
+        levels += 1
+        parts = [inner for outer in parts for inner in inside(outer)]
+    return levels
+
+
+def inside(part: object) -> list[object]:
+    match part:
+        case tuple():
+            return list(part)
+        case Document(blocks) | Quote(blocks):
+            return list(blocks)
+        case Listing(items):
+            return list(items)
+        case Paragraph(children) | Heading(_, children) | Bold(children) | Italic(children) | Strike(children):
+            return list(children)
+    return []
+
+
+def test_too_deep_marks_leave_their_words_behind() -> None:
+    for times in (DEEPEST_MARKS // 2, 2000):
+        parsed = document(f"x {'*' * times}fox{'*' * times} y")
+        assert PLAIN.render(parsed) == "x fox y"
+        assert 3 < depth(parsed) <= DEEPEST_MARKS + 4
+    assert PLAIN.render(document("**a *b " * 100 + "fox" + "* c**" * 100)).count("b") == 100
+
+
+@pytest.mark.parametrize("mark", [">", "> - ", "- ", "1. "])
+def test_blocks_that_are_too_deep_are_shown_as_they_were_written(mark: str) -> None:
+    assert depth(document(mark * 5 + "fox")) > 5
+    assert document(mark * 100 + "fox") == paragraph(Text(mark * 100 + "fox"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![a" * 20_000,
+        "[" * 20_000,
+        "\\\\[" * 1_000,
+        "![" * 300 + "a" + "](b)" * 300,
+        "word **bold** " * 2_000,
+        "*" * 2_000 + "a" + "*" * 2_000,
+    ],
+    ids=["pictures", "brackets", "brackets after backslashes", "pictures in pictures", "long", "stars"],
+)
+def test_a_text_that_would_keep_the_gateway_busy_is_not_lost(text: str) -> None:
+    started = time.process_time()
+    words = PLAIN.render(document(text))
+    assert time.process_time() - started < 2  # a tenth of it; the first of these takes nine seconds to parse
+    assert words.count("a") == text.count("a")
+
+
+@given(anything, anything)
+def test_escapes_are_understood_in_a_text_that_is_too_long_to_parse(text: str, more: str) -> None:
+    long = "x" * LONGEST
+    written = f"w{escape(text)}\n\n{long}{escape(more)}"
+    assert PLAIN.render(document(written)).strip() == f"w{clean(text)}\n\n{long}{clean(more)}".strip()
+
+
+def test_only_links_are_left_as_they_are_in_a_text_of_brackets() -> None:
+    for brackets, link in (("[" * (MOST_BRACKETS - 2), Link("https://a", (Text("x"),))), ("[" * MOST_BRACKETS, None)):
+        (first, second, third) = document(f"[x](https://a) **fox**\n\n- {brackets}\n\n```\n[x]\n```").blocks
+        assert isinstance(first, Paragraph)
+        assert first.children[-1] == Bold((Text("fox"),))
+        assert first.children[0] == (link or Text("[x](https://a) "))
+        assert (type(second), third) == (Listing, CodeBlock("[x]"))
+
+
+def test_escaped_brackets_are_no_reason_to_show_marks_as_they_are() -> None:
+    assert PLAIN.render(document(f"**bold** {escape('[fox:0.5] ' * 1_000)}")).startswith("bold [fox:0.5]")
 
 
 def test_a_short_text_is_left_alone_and_a_long_one_ends_in_an_ellipsis() -> None:

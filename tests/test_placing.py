@@ -5,15 +5,14 @@ import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from chatelier import JOBS, Attempt, Job
-from chatelier.core import log
 from chatelier.core.generation.placing import FULL_SECONDS, PLACES_A_BACKEND, Nowhere, Placing
 from chatelier.core.generation.run import ANSWER_SECONDS, UNKNOWN_SECONDS
 from chatelier.core.testing.backend import CLASSES
+from chatelier.core.testing.logs import sent_to
 from jobs_world import QUEUE_SECONDS, Server, World
 
 
@@ -24,26 +23,26 @@ async def world() -> AsyncIterator[World]:
     await world.end()
 
 
-async def hang(*_: object) -> Any:
+async def hang(*_: object) -> None:
     await asyncio.Event().wait()
 
 
-class Hanging(Server):
+def hanging() -> Server:
     """Takes connections and never says how it is."""
+    server = Server("hangs")
+    server.before_describe = hang
+    return server
 
-    async def describe(self) -> Any:
-        await hang()
 
-
-class Other(Server):
+def other_one() -> Server:
     """Offers another node than the rest do."""
-
-    async def describe(self) -> Any:
-        return replace(await super().describe(), classes={"OtherImage": CLASSES["FakeImage"]})
+    server = Server("other")
+    server.classes = {"OtherImage": CLASSES["FakeImage"]}
+    return server
 
 
 async def turn_to_other(world: World, job: Job) -> None:
-    """Only `Other` can run it now."""
+    """Only the other one can run it now."""
     graph = {key: {**node, "class_type": "OtherImage"} for key, node in job.graph.items()}
     await world.store.atomically(lambda tx: tx.replace(JOBS, replace(job, graph=graph)))
 
@@ -55,7 +54,7 @@ async def states(world: World) -> list[str]:
 async def test_a_server_that_hangs_is_passed_over_and_not_asked_for_a_while(world: World) -> None:
     await world.order("ada")
     (job,) = await world.jobs()
-    placing = Placing({"hangs": Hanging("hangs"), "well": Server("well")}, describe_seconds=0.05)
+    placing = Placing({"hangs": hanging(), "well": Server("well")}, describe_seconds=0.05)
     assert [one.name for one in await placing.able(job)] == ["well"]
     async with asyncio.timeout(0.04):
         assert [one.name for one in await placing.able(job)] == ["well"]
@@ -65,13 +64,13 @@ async def test_a_process_whose_servers_all_hang_has_none_that_answers(world: Wor
     await world.order("ada")
     (job,) = await world.jobs()
     with pytest.raises(Nowhere) as nowhere:
-        await Placing({"hangs": Hanging("hangs")}, describe_seconds=0.05).able(job)
+        await Placing({"hangs": hanging()}, describe_seconds=0.05).able(job)
     assert nowhere.value.is_everywhere
 
 
 async def test_a_job_can_be_cancelled_while_a_server_hangs(world: World) -> None:
     await world.order("ada")
-    world.start(Hanging("hangs"))
+    world.start(hanging())
     await world.clock.advance(1)
     await world.cancel((await world.jobs())[0].key)
     await world.clock.advance(6)
@@ -80,16 +79,16 @@ async def test_a_job_can_be_cancelled_while_a_server_hangs(world: World) -> None
 
 async def test_a_job_expires_while_a_server_hangs(world: World) -> None:
     await world.order("ada")
-    world.start(Hanging("hangs"))
+    world.start(hanging())
     await world.clock.advance(QUEUE_SECONDS + 1)
     assert await states(world) == ["expired"]
 
 
 @pytest.mark.parametrize("find_hangs", [False, True])
 async def test_a_job_can_be_cancelled_while_its_submission_hangs(world: World, find_hangs: bool) -> None:
-    world.server.submit = hang  # type: ignore[method-assign,assignment] # it accepts the connection and says nothing
+    world.server.before_submit = hang  # it accepts the connection and says nothing
     if find_hangs:
-        world.server.find = hang  # type: ignore[method-assign,assignment] # nor does it answer anything else
+        world.server.before_find = hang  # nor does it answer anything else
     await world.order("ada")
     world.start()
     await world.clock.advance(1)
@@ -100,7 +99,7 @@ async def test_a_job_can_be_cancelled_while_its_submission_hangs(world: World, f
 
 
 async def test_a_submission_that_hangs_ends_when_the_job_expires(world: World) -> None:
-    world.server.submit = hang  # type: ignore[method-assign,assignment] # it accepts the connection and says nothing
+    world.server.before_submit = hang  # it accepts the connection and says nothing
     await world.order("ada")
     world.start()
     await world.clock.advance(QUEUE_SECONDS + 10)
@@ -108,7 +107,7 @@ async def test_a_submission_that_hangs_ends_when_the_job_expires(world: World) -
 
 
 async def test_a_job_whose_server_is_down_holds_up_nobody_elses(world: World) -> None:
-    other = Other("other")
+    other = other_one()
     other.down = True
     await world.order("ada")
     await turn_to_other(world, (await world.jobs())[0])
@@ -120,7 +119,7 @@ async def test_a_job_whose_server_is_down_holds_up_nobody_elses(world: World) ->
 
 
 async def test_the_queue_of_one_server_does_not_starve_another_one(world: World) -> None:
-    other = Other("other")
+    other = other_one()
     for person in ("ada", "bob", "cleo", "dan"):
         for _ in range(2):
             await world.order(person)
@@ -140,9 +139,9 @@ async def test_the_lines_about_a_job_name_its_attempt(world: World) -> None:
     async def cancel(attempt: Attempt) -> None:
         raise ZeroDivisionError("a bug")
 
-    world.server.cancel = cancel  # type: ignore[method-assign] # so that a line is logged
+    world.server.before_cancel = cancel  # so that a line is logged
     stream = io.StringIO()
-    with log.sent_to(stream):
+    with sent_to(stream):
         await world.order("ada")
         world.start()
         await world.clock.advance(1)

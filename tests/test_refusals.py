@@ -59,7 +59,7 @@ def test_recorded_failures_are_sentences(data: dict[str, Any]) -> None:
             "invalid_model_missing",
             (
                 "CheckpointLoaderSimple (Load Checkpoint): ckpt_name: this server does not have “v1-5-pruned-emaonly.safetensors”; "
-                "it has none at all, so a file must be installed first."
+                "it has none at all: put it there."
             ),
         ),
         ("invalid_no_outputs", "This workflow has no output: add a node that saves or shows its result."),
@@ -87,11 +87,16 @@ def test_lists_are_shown_in_part() -> None:
         said = rejected(
             "value_not_in_list", input_name="ckpt_name", received_value="no.safetensors", input_config=config
         )
-        assert "“no.safetensors”; it has m0.safetensors, " in said
+        assert "“no.safetensors”; put it there, or choose one of those that it has: m0.safetensors, " in said
         assert said.endswith(", …")
     assert rejected("value_not_in_list", input_name="a", received_value="b", input_config=None).endswith(
-        "does not have “b”."
+        "does not have “b”; choose another one."
     )
+    config = [["euler", "heun"], {}]
+    said = rejected("value_not_in_list", input_name="sampler_name", received_value="magic", input_config=config)
+    assert said.endswith("does not have “magic”; choose one of those that it has: euler, heun.")
+    said = rejected("value_not_in_list", input_name="sampler_name", received_value="magic", input_config=[[], {}])
+    assert said.endswith("does not have “magic”; it has none at all.")
 
 
 def test_many_errors_are_counted() -> None:

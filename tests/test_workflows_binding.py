@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from chatelier import BadInput, FolderSource, Input, Workflow, WorkflowSource
 from chatelier.core.cli.workflows import app, write_list, write_workflow
+from chatelier.core.commands.options import check_value
 from chatelier.core.workflows.binding import bind, options_of
 from chatelier.core.workflows.catalogue import Catalogue
 from chatelier.core.workflows.check import check, fitted, lacks
@@ -97,24 +98,25 @@ def test_hidden_values_are_written_but_neither_set_nor_shown() -> None:
 @pytest.mark.parametrize(
     ("item", "value", "words"),
     [
-        (field("n", "integer", minimum=64, maximum=2048, step=8), 100, "a whole number from 64 to 2048 in steps of 8"),
-        (field("n", "integer", minimum=1), 0, "from 1"),
-        (field("n", "integer", maximum=5), 6, "up to 5"),
+        (field("n", "integer", minimum=64, maximum=2048, step=8), 100, "steps of 8 from 64: 96 or 104, not “100”"),
+        (field("n", "integer", minimum=64, maximum=2048, step=8), 8, "a whole number from 64 to 2048 in steps of 8"),
+        (field("n", "integer", minimum=1), 0, "of 1 or more"),
+        (field("n", "integer", maximum=5), 6, "of 5 or less"),
         (field("n", "integer"), 1.5, "a whole number"),
-        (field("n", "integer"), "7", "a whole number"),
+        (field("n", "integer"), "seven", "a whole number"),
         (field("n", "integer"), True, "a whole number"),
         (field("n", "number"), float("nan"), "a number"),
         (field("n", "number"), float("inf"), "a number"),
-        (field("s", "integer", role="seed", minimum=-1, maximum=2**32 - 1), 2**32, "from 0 to 4294967295, or -1"),
-        (field("b", "boolean"), 1, "yes or no"),
+        (field("s", "integer", role="seed", minimum=-1, maximum=2**32 - 1), 2**32, "from -1 to 4294967295"),
+        (field("b", "boolean"), 2, "yes or no"),
         (field("c", "choice", choices=("a", "b")), "c", "one of a, b"),
-        (field("t", "text"), 3, "some words"),
+        (field("t", "text"), "x" * 10_001, "10,001 characters"),
         (field("i", "image"), "", "a picture"),
-        (field("v", "video"), 3, "a video file"),
-        (field("a", "audio"), 3, "an audio file"),
+        (field("v", "video"), 3, "a video"),
+        (field("a", "audio"), 3, "a sound file"),
         (field("f", "file"), 3, "a file"),
-        (field("t", "text"), None, "some words"),
-        (field("t", "text"), "  ", "some words"),
+        (field("t", "text"), None, "text"),
+        (field("t", "text"), "  ", "text"),
         (field("i", "image"), None, "a picture"),
     ],
 )
@@ -126,6 +128,26 @@ def test_a_wrong_or_missing_value_is_told_with_what_is_wanted(item: Input, value
     with pytest.raises(BadInput, match=words) as caught:
         bind(with_inputs(required), {item.name: value}, draw=seven)
     assert item.name in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [7, 100, "7", "wide", "1,5", float("nan"), True])
+def test_a_wrong_value_is_told_in_the_same_words_wherever_it_stands(value: Any) -> None:
+    workflow = with_inputs(field("width", "integer", minimum=64, maximum=2048, step=8))
+    with pytest.raises(BadInput) as bound:
+        bind(workflow, {"width": value}, draw=seven)
+    with pytest.raises(BadInput) as called:
+        check_value(options_of(workflow)[0], value)
+    assert str(bound.value) == str(called.value)
+
+
+def test_what_was_typed_is_read_and_what_the_author_wrote_is_never_too_long() -> None:
+    story = "once upon a time " * 1_000
+    workflow = with_inputs(
+        field("whole", "integer"), field("yes", "boolean"), field("tale", "text", default=story), field("word", "text")
+    )
+    bound = bind(workflow, {"whole": "7", "yes": "on", "word": 3}, draw=seven)
+    assert bound.values == {"whole": 7, "yes": True, "tale": story, "word": "3"}
+    assert bind(workflow, bound.values, draw=seven) == bound
 
 
 def test_a_long_wrong_value_is_not_repeated_whole() -> None:
@@ -166,18 +188,21 @@ def test_an_empty_negative_prompt_is_an_answer() -> None:
 def test_a_server_without_a_node_or_a_model_is_told_apart() -> None:
     graph = golden("own_sd15_txt2img_old").graph
     assert lacks(graph, having(["sd15.safetensors"])) == ""
-    assert lacks(graph, having(["other.safetensors"])) == "has no checkpoint named sd15.safetensors"
+    assert lacks(graph, having(["other.safetensors"])) == (
+        "has no checkpoint named sd15.safetensors (put it there, or choose one of those that it has: other.safetensors)"
+    )
     assert lacks(graph, {**having(["sd15.safetensors"]), "KSampler": {}}) == ""
     without = {name: body for name, body in CLASSES.items() if name not in {"KSampler", "VAEDecode"}}
     assert lacks(graph, without) == "lacks the nodes KSampler and VAEDecode"
     assert lacks(golden("free_primitives").graph, {}).startswith("lacks the nodes ")
     odd = read_graph({"1": {"class_type": "ImageFlip", "inputs": {"flip_method": "diagonal"}}})
-    assert lacks(odd, CLASSES) == "does not know diagonal as flip_method of ImageFlip"
+    assert lacks(odd, CLASSES).startswith(
+        "does not know diagonal as flip_method of ImageFlip (choose one of those that it has: "
+    )
     file = read_graph({"1": {"class_type": "A", "inputs": {"net": "x.gguf"}}})
     assert lacks(file, {"A": {"input": {"required": {"net": [["y.gguf"], {"accepts_any": True}]}}}}) == ""
-    assert (
-        lacks(file, {"A": {"input": {"required": {"net": ["COMBO", {"options": []}]}}}}) == "has no model named x.gguf"
-    )
+    none = {"A": {"input": {"required": {"net": ["COMBO", {"options": []}]}}}}
+    assert lacks(file, none) == "has no model named x.gguf (it has none at all: put it there)"
 
 
 def test_a_model_that_nobody_chose_becomes_one_that_the_server_has() -> None:
@@ -185,7 +210,7 @@ def test_a_model_that_nobody_chose_becomes_one_that_the_server_has() -> None:
     graph = bind(make, {"prompt": "a fox"}, draw=seven).graph
     assert fitted(graph, having(["wan_video.safetensors", "plain.ckpt"]))["4"]["inputs"]["ckpt_name"] == "plain.ckpt"
     assert fitted(graph, having(["sdxl_refiner.safetensors"]))["4"]["inputs"]["ckpt_name"] == "sdxl_refiner.safetensors"
-    assert lacks(fitted(graph, having([])), having([])) == "has no checkpoint at all"
+    assert lacks(fitted(graph, having([])), having([])) == "has no checkpoint at all (put one there)"
     chosen = bind(make, {"prompt": "a fox", "checkpoint": "mine.ckpt"}, draw=seven).graph
     assert fitted(chosen, having(["plain.ckpt"])) == chosen
 

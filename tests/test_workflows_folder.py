@@ -14,7 +14,7 @@ import pytest
 from chatelier import FolderSource, Loaded, Problem, Workflow, WorkflowSource
 from chatelier.core.errors import Unavailable
 from chatelier.core.workflows.catalogue import Catalogue
-from chatelier.core.workflows.folder import POLL_SECONDS
+from chatelier.core.workflows.folder import POLL_SECONDS, load_folder
 from chatelier.core.workflows.names import free_name, name_from
 
 DATA = Path(__file__).parent / "data"
@@ -320,6 +320,19 @@ async def test_the_first_source_keeps_a_name_and_the_other_is_told(tmp_path: Pat
     ]
 
 
+async def test_a_workflow_with_the_name_of_a_command_is_told_and_not_on_offer(tmp_path: Path) -> None:
+    for name in ("help", "fox"):
+        shutil.copy(STANDARD, tmp_path / f"{name}.json")
+    (tmp_path / "fox.yaml").write_text("aliases: [start, vulpes]", "utf-8")
+    catalogue = Catalogue([FolderSource(tmp_path)], reserved=["help", "start"])
+    await catalogue.refresh()
+    assert [workflow.name for workflow in catalogue.workflows] == ["fox"]
+    assert catalogue.get("vulpes") is catalogue.get("fox")
+    assert catalogue.get("start") is catalogue.get("help") is None
+    told = {(Path(problem.source).name, problem.reason.partition(" is ")[0]) for problem in catalogue.problems}
+    assert told == {("help.json", "/help"), ("fox.json", "/start")}
+
+
 async def test_a_refresh_swaps_at_once_and_tells_only_of_changes(tmp_path: Path) -> None:
     shutil.copy(STANDARD, tmp_path / "fox.json")
     catalogue = catalogue_of(FolderSource(tmp_path))
@@ -387,3 +400,24 @@ async def test_watching_refreshes_after_a_change_and_survives_a_broken_source(tm
     watching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watching
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("NaN", "no number"),
+        ("-Infinity", "no number"),
+        ("9" * 5_000, "5000 digits"),
+        ("[" * 900 + "]" * 900, "nested too deeply"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_one_bad_file_is_named_and_the_others_are_there(tmp_path: Path, value: str, reason: str) -> None:
+    shutil.copy(STANDARD, tmp_path / "fox.json")
+    text = '{"1": {"class_type": "EmptyImage", "inputs": {"width": VALUE}}}'.replace("VALUE", value)
+    (tmp_path / "bad.json").write_text(text, "utf-8")
+    loaded = load_folder(tmp_path)
+    assert [workflow.name for workflow in loaded.workflows] == ["fox"]
+    (problem,) = loaded.problems
+    assert Path(problem.source).name == "bad.json"
+    assert reason in problem.reason

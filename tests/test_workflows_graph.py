@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatelier.core.workflows.binding import bind
+from chatelier.core.workflows.check import check
 from chatelier.core.workflows.declaration import declare
 from chatelier.core.workflows.graph import (
     BadGraph,
     link_of,
+    links,
     read_graph,
     run_order,
     title_of,
@@ -60,6 +62,22 @@ def test_a_broken_graph_is_refused_with_its_node_and_reason(data: object, at: st
     assert caught.value.node == at
     assert words in caught.value.reason
     assert caught.value.reason in str(caught.value)
+
+
+def test_a_number_for_the_id_of_a_node_is_taken_for_its_text() -> None:
+    data: dict[str, Any] = {"1": node(), "2": node(x=[1, 0], size=[512, 2], yes=[True, 0])}
+    read = read_graph(data)
+    assert links(read, "2") == {"x": ("1", 0)}
+    assert read["2"]["inputs"] == {"x": ["1", 0], "size": [512, 2], "yes": [True, 0]}
+    assert data["2"]["inputs"]["x"] == [1, 0], "what was read is left as it was"
+    with pytest.raises(BadGraph, match="circle"):
+        read_graph({"1": node(x=[2, 0]), "2": node(x=[1, 0])})
+
+
+def test_a_list_that_is_no_link_is_named_where_a_server_would_refuse_it() -> None:
+    classes = {"A": {"input": {"required": {"x": ["INT"]}}, "output_node": True}}
+    (problem,) = check(declare("a", read_graph({"1": node(x=[9, 0])})), classes)
+    assert (problem.node, problem.reason.split(",")[0]) == ("1", "x is a list")
 
 
 def test_what_the_editor_saved_is_told_how_to_export() -> None:

@@ -1,1 +1,1 @@
-"""The neutral chat language: messages, capabilities, markup, fit; inbox, outbox, cards, buttons."""
+"""The neutral chat language: messages, capabilities, markup, fit; inbox, outbox, line, buttons."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from ..keys import token
 from ..storage import Kind, Query, Record, Time, Tx
 from .messages import Value
 
 Verb = Literal["again", "tweak", "info", "hide", "up", "down", "cancel", "show"]
+VERBS: Mapping[str, Verb] = {verb: verb for verb in get_args(Verb)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,7 @@ class OnJob:
     """`j.<job>.<verb>`"""
 
     job: str
-    verb: str
+    verb: Verb
 
     @property
     def payload(self) -> str:
@@ -37,8 +38,8 @@ class Stored:
 def read(payload: str) -> OnJob | Stored | None:
     """What a payload means; None for one that is not ours."""
     match payload.split("."):
-        case ["j", job, verb] if job and verb:
-            return OnJob(job=job, verb=verb)
+        case ["j", job, verb] if job and verb in VERBS:
+            return OnJob(job=job, verb=VERBS[verb])
         case ["a", key] if key:
             return Stored(key=key)
     return None
@@ -63,9 +64,13 @@ ACTIONS = Kind(name="actions", record=Action, queries=(Query((), "created"),))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbering(Record):
-    """Where buttons are numbers: what each number of the conversation's latest menu stands for. key: the conversation."""
+    """Where buttons are numbers: what each number of the conversation's latest menu stands for.
+
+    key: the conversation. message: the key of the outbox row that carries the menu.
+    """
 
     payloads: tuple[str, ...]
+    message: str = ""
 
 
 NUMBERINGS = Kind(name="numberings", record=Numbering)

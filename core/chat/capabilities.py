@@ -56,7 +56,6 @@ class Capabilities:
     text, caption: the longest in the dialect's unit, 0 for unlimited; `captions` False sends the text as a message of its own.
     album: pictures in one message, 1 for none. upload, download: the largest file in bytes by kind, "" for any other; none: any size.
     inline_types: MIME types shown in place; the rest are sent as files.
-    redelivery_seconds: how long the network repeats an event that was not acknowledged.
     """
 
     dialect: Dialect
@@ -82,4 +81,3 @@ class Capabilities:
     download: Mapping[MediaKind | Literal[""], int] = field(default_factory=dict)
     inline_types: frozenset[str] = frozenset()
     rate: RateRules = RateRules()
-    redelivery_seconds: float = 0

@@ -221,4 +221,3 @@ def visible(markup: str) -> str:
 
 
 PLAIN = PlainDialect()
-HTML = HtmlDialect()

@@ -9,11 +9,10 @@ from datetime import timedelta
 from typing import Literal
 
 from ..keys import token
-from ..leases import held
+from ..leases import LEASE_SECONDS, held
 from ..storage import Kind, Leased, Query, Store, Time, Tx
 from .messages import ChatRef, Event
 
-LEASE_SECONDS = 30
 TRIES = 3
 
 
@@ -41,11 +40,6 @@ ARRIVALS = Kind(
     unique=("keys",),
     queries=(Query(("account", "state"), "due"), Query(("state",), "received"), Query((), "received")),
 )
-
-
-def event_key(event: Event) -> str:
-    """The network's event id, unique in this gateway."""
-    return f"{event.chat.platform}:{event.keys[0]}"
 
 
 class Inbox:

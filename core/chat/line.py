@@ -15,7 +15,7 @@ from ..clock import Clock
 from ..errors import Exists, Gone, OperatorMust, Refused, Retry, Unavailable, Uncertain
 from ..log import get_logger
 from ..storage import Store, Tx
-from ..supervise import apart
+from ..supervise import apart, guarded
 from . import words
 from .buttons import NUMBERINGS, Numbering
 from .capabilities import Capabilities
@@ -34,15 +34,20 @@ TRIES = 8
 EDIT_TRIES = 3
 """Edits that fail so; then the final state follows the card instead."""
 LONGEST_PAUSE_SECONDS = 60.0
+"""Between two tries of one message."""
 ANSWER_SECONDS = 300.0
 """Until a platform that does not answer counts as away: the longest that a large file may take on its way."""
 SIGN_SECONDS = 3.0
 """A sign that takes longer is given up; it is a courtesy, and what comes after it waits."""
 AWAY_SECONDS = 1.0
+"""Between two tries to reach the store."""
 LOOK_SECONDS = 5.0
+"""How often all that waits is read, besides what the store hints at: a commit may become visible out of order."""
 IDLE_SECONDS = 30.0
+"""So long a conversation keeps its task when there is nothing to send."""
 PAGE = 200
 CLOSED_CARDS = 1_000
+"""Remembered, so that a late edit does not bring progress back over a result."""
 
 
 @dataclass(slots=True)
@@ -143,9 +148,9 @@ class Line:
                 lane.woken.clear()
                 try:
                     if lane.messages:
-                        await self._deliver_first(lane)
+                        await guarded(self._deliver_first(lane))
                     elif lane.edits:
-                        await self._edit_one(lane)
+                        await guarded(self._edit_one(lane))
                     else:
                         await self._pause(lane, IDLE_SECONDS)
                         if not (lane.messages or lane.edits):
@@ -189,7 +194,7 @@ class Line:
         await self._turn(row)
         is_unsure = row.state == "sending"
         if not is_unsure:
-            row = await self._write(key, state="sending")
+            row = await self._begin(key)
         if row.replaces:
             self._close_card(row.replaces, lane)
         if not (row.replaces and await self._take_place(row)):
@@ -292,10 +297,10 @@ class Line:
         for receipt in card.receipts if card else ():
             try:
                 if isinstance(platform, Deletes) and receipt.deletable:
-                    await platform.delete(receipt)
+                    await guarded(platform.delete(receipt))
                 elif card and isinstance(platform, Edits) and receipt.editable:
                     (below,) = self._fit(replace(card, reply=Reply(text=words.DONE_BELOW)))
-                    await platform.edit(receipt, below)
+                    await guarded(platform.edit(receipt, below))
             except Exception as error:  # noqa: BLE001 - a platform's code may raise anything; the result is delivered already
                 log.info("card left behind", account=self._platform.name, message=card_key, error=str(error))
 
@@ -308,8 +313,6 @@ class Line:
                 await tx.replace(MESSAGES, replace(card, shown=()))
             current = await _present(tx, row.key)
             is_last = current.part + 1 >= parts
-            if is_last:
-                await self._number(tx, current)
             sent = replace(
                 current,
                 part=current.part + 1,
@@ -329,16 +332,28 @@ class Line:
                 log.warning("receipt waits for the store", account=row.account, message=row.key, error=str(away))
                 await self._clock.sleep(AWAY_SECONDS)
 
+    async def _begin(self, key: str) -> Message:
+        """The row as one that is being sent. Its numbers are good from now on: people may answer before the network does."""
+
+        async def work(tx: Tx) -> Message:
+            await self._check(tx)
+            row = await _present(tx, key)
+            await self._number(tx, row)
+            return await tx.replace(MESSAGES, replace(row, state="sending"))
+
+        return await self._store.atomically(work)
+
     async def _number(self, tx: Tx, row: Message) -> None:
         """Where buttons are numbers, remember what each of them stands for."""
-        payloads = tuple(payload for _, payload in numbered(row.reply, self._platform.capabilities(row.chat)))
+        payloads = tuple(payload for _, payload in numbered(row.reply, self._can(row.chat)))
         if not payloads:
             return
+        menu = Numbering(key=row.conversation, payloads=payloads, message=row.key)
         old = await tx.get(NUMBERINGS, row.conversation)
         if old is None:
-            await tx.insert(NUMBERINGS, Numbering(key=row.conversation, payloads=payloads))
+            await tx.insert(NUMBERINGS, menu)
         else:
-            await tx.replace(NUMBERINGS, replace(old, payloads=payloads))
+            await tx.replace(NUMBERINGS, replace(menu, version=old.version))
 
     async def _edit_one(self, lane: Lane) -> None:
         wait = lane.edit_after - self._clock.monotonic()
@@ -403,7 +418,7 @@ class Line:
         if isinstance(self._platform, Signals):
             try:
                 async with asyncio.timeout(SIGN_SECONDS):
-                    await self._platform.signal(chat, what, message_id)
+                    await guarded(self._platform.signal(chat, what, message_id))
             except Exception as error:  # noqa: BLE001 - a platform's code may raise anything; a sign is a courtesy
                 log.debug("no sign", account=self._platform.name, error=repr(error))
 

@@ -1,10 +1,10 @@
 """Markdown → Document, and the few functions that put foreign words into Markdown."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import unescapeAll
 from markdown_it.token import Token
 
 from .document import (
@@ -31,17 +31,51 @@ LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,32}")
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 EDGE_SPACE = re.compile(r"\A\s+|\s+\Z")
 BACKTICKS = re.compile(r"`+")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Deeper nesting than this is dropped by the parser; its own default is 20.
-MARKDOWN = MarkdownIt("commonmark", {"html": False, "maxNesting": 100}).enable("strikethrough")
+ESCAPE_OR_BRACKET = re.compile(r"\\.|\[")
+BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
+
+LONGEST = 20_000
+"""Characters of the longest text that is parsed, on the event loop: 50 ms as a rule, some tenths of a second at worst."""
+MOST_BRACKETS = 400
+"""Opening brackets in a text with links: each is looked at for the end of a link, and again by those before it."""
+DEEPEST_BLOCKS = 40
+"""The parser leaves out what is nested deeper than this."""
+DEEPEST_MARKS = 20
+"""Bold in italic in bold: deeper marks are left out, their words stay. Whoever reads a document goes down by recursion."""
+OPTIONS = {"html": False, "maxNesting": DEEPEST_BLOCKS}
+MARKDOWN = MarkdownIt("commonmark", OPTIONS).enable("strikethrough")
+WITHOUT_LINKS = MarkdownIt("commonmark", OPTIONS).enable("strikethrough").disable(["link", "image", "reference"])
 
 
 def document(text: str) -> Document:
     """Parse CommonMark with strikethrough.
 
     HTML and pictures become text, line ends within a paragraph are kept, and a link to anything but http, https or mailto is its words.
+    A text that is too long or too deep to parse is shown as it is, but for its escapes; where there are too many brackets, links are.
     """
-    return Document(_blocks(iter(MARKDOWN.parse(clean(text)))))
+    text = clean(text)
+    tokens = _parsed(text)
+    return _literal(text) if tokens is None else Document(_blocks(iter(tokens)))
+
+
+def _parsed(text: str) -> list[Token] | None:
+    if len(text) > LONGEST:
+        return None
+    brackets = ESCAPE_OR_BRACKET.findall(text).count("[")
+    parser = MARKDOWN if brackets <= MOST_BRACKETS else WITHOUT_LINKS
+    try:
+        tokens = parser.parse(text)
+    except Exception:  # noqa: BLE001 - the parser's code: RecursionError for one, and no text may be lost by it
+        return None
+    return None if any(token.level >= DEEPEST_BLOCKS - 1 for token in tokens) else tokens
+
+
+def _literal(text: str) -> Document:
+    paragraphs = (lines(unescapeAll(part)) for part in BLANK_LINES.split(text.strip("\n")))
+    return Document(tuple(Paragraph(children) for children in paragraphs if children))
 
 
 def escape(text: str) -> str:
@@ -71,21 +105,12 @@ def clean(text: str) -> str:
     """Line ends as "\\n", without control characters; half a surrogate pair becomes U+FFFD."""
     if text.isprintable():
         return text
-    return "".join(filter(None, map(_printable, text.replace("\r\n", "\n").replace("\r", "\n"))))
+    return SURROGATE.sub("\ufffd", CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def lines(text: str) -> tuple[Inline, ...]:
     """Literal text with its line ends as breaks."""
     return tuple(_joined(_text(text)))
-
-
-def _printable(character: str) -> str:
-    match unicodedata.category(character):
-        case "Cc" if character not in "\n\t":
-            return ""
-        case "Cs":
-            return "\ufffd"
-    return character
 
 
 def _longest_ticks(text: str) -> int:
@@ -140,7 +165,27 @@ def _items(tokens: Iterator[Token], closing: str) -> tuple[tuple[Block, ...], ..
 
 
 def _inlines(tokens: Sequence[Token]) -> tuple[Inline, ...]:
-    return tuple(_joined(_inline_until(iter(tokens))))
+    return tuple(_joined(_inline_until(_shallow(_without_pictures(tokens)))))
+
+
+def _without_pictures(tokens: Sequence[Token]) -> Iterator[Token]:
+    """What a picture is described by in its place, or else its address."""
+    for token in tokens:
+        if token.type != "image":
+            yield token
+        elif token.children:
+            yield from _without_pictures(token.children)
+        else:
+            yield Token("text", "", 0, content=str(token.attrs["src"]))
+
+
+def _shallow(tokens: Iterable[Token]) -> Iterator[Token]:
+    depth = 0
+    for token in tokens:
+        depth -= token.nesting < 0
+        if not token.nesting or depth < DEEPEST_MARKS:
+            yield token
+        depth += token.nesting > 0
 
 
 def _inline_until(tokens: Iterator[Token], closing: str = "") -> Iterator[Inline]:
@@ -158,8 +203,6 @@ def _inline(token: Token, tokens: Iterator[Token]) -> Iterable[Inline]:
             return (Break(),)
         case "code_inline":
             return (Code(token.content),)
-        case "image":
-            return _inlines(token.children or []) or _text(str(token.attrs["src"]))
     inner = tuple(_joined(_inline_until(tokens, token.type.replace("_open", "_close"))))
     match token.type:
         case "link_open":

@@ -61,10 +61,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
-    """A command with typed options, where the network has such."""
+    """A command with typed options, where the network has such. reply_to: the id of the message it answers, or ""."""
 
     command: str
     options: Mapping[str, Value] = field(default_factory=dict)
+    reply_to: str = ""
     type: Literal["called"] = "called"
 
 
@@ -140,6 +141,10 @@ class Choice:
 
 
 FieldType = Literal["text", "integer", "number", "boolean", "choice", "image", "video", "audio", "file"]
+FILE_TYPES: frozenset[FieldType] = frozenset({"image", "video", "audio", "file"})
+"""The types of those options that take a file."""
+LONGEST_TEXT = 10_000
+"""Characters, where an option does not say otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +166,7 @@ class Option:
     maximum: float | None = None
     step: float | None = None
     choices: tuple[Choice, ...] = ()
-    max_length: int = 10_000
+    max_length: int = LONGEST_TEXT
     rest: bool = False
     advanced: bool = False
 

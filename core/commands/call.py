@@ -1,7 +1,8 @@
 """One call of a command: what the handler is given, and the one way to answer."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..chat import words as chat_words
@@ -28,6 +29,7 @@ class Call:
 
     operator: the sender is one of the configured operators. runtime: the gateway's services.
     action: the stored action that is used up by the answer, or "". answers: it came as the answer to an open question.
+    answered: set as soon as the answer is stored; the copies of a call share it.
     """
 
     event: Event
@@ -40,6 +42,7 @@ class Call:
     arrival: Arrival
     action: str = ""
     answers: bool = False
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def chat(self) -> ChatRef:
@@ -63,9 +66,12 @@ class Call:
 
         await self._commit(work, replies, closes=self.answers)
 
-    async def refuse(self, words: str) -> None:
-        """Answer with words alone, and note them at the event: what was asked for was not done. A question stays open."""
-        await self._commit(None, (Reply(text=escape(words), private=True),), words)
+    async def refuse(self, words: str, *, closes: bool = False) -> None:
+        """Answer with words alone, and note them at the event: what was asked for was not done.
+
+        closes: the open question goes all the same.
+        """
+        await self._commit(None, (Reply(text=escape(words), private=True),), words, closes=closes)
 
     async def ask(self, work: Work, question: Reply) -> None:
         """Answer with a question; the event is noted as one that is still to be answered."""
@@ -85,3 +91,4 @@ class Call:
             await post(tx, self.address, replies, cause=f"answer {self.arrival.key}", event=self.arrival.key)
 
         await self.runtime.store.atomically(everything)
+        self.answered.set()

@@ -1,9 +1,10 @@
 """Asking for what a command needs: all at once in a form, or one thing after the other."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..chat.markup import escape
-from ..chat.messages import Form, Option, Reply, Value
+from ..chat.messages import FileRef, Form, Option, Reply, Value
 from . import words
 from .command import Command
 
@@ -17,10 +18,12 @@ def missing(command: Command, values: Mapping[str, Value | None]) -> tuple[Optio
     )
 
 
-def form_for(command: Command, values: Mapping[str, Value | None], key: str, only_missing: bool = False) -> Form:
-    """A form with what is known filled in, except files. only_missing: ask for nothing else."""
-    asked = missing(command, values) if only_missing else command.options
-    fields = tuple(sorted(asked, key=lambda option: option.advanced))
+def form_for(command: Command, values: Mapping[str, Value | None], key: str) -> Form:
+    """A form with what is known filled in, except files: one that is known stays when no other one is given."""
+    fields = tuple(
+        replace(option, required=False) if isinstance(values.get(option.name), FileRef) else option
+        for option in sorted(command.options, key=lambda option: option.advanced)
+    )
     names = {option.name for option in fields}
     known = {
         name: value for name, value in values.items() if name in names and isinstance(value, str | int | float | bool)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 
 from ..chat.markup import code, escape
-from ..chat.messages import Option
+from ..chat.messages import FILE_TYPES, Option
 from . import words
 from .command import Command
-from .options import FILE_TYPES
 from .registry import Registry
 
 CHOICES_IN_USAGE = 4

@@ -4,14 +4,17 @@ import math
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import overload
 
-from ..chat.messages import Choice, FileRef, Option, Value
+from ..chat.messages import FILE_TYPES, Choice, FileRef, Option, Value
 from ..errors import BadInput
 from . import words
 
-FILE_TYPES = frozenset({"image", "video", "audio", "file"})
 YES = frozenset({"yes", "y", "on", "true", "1"})
 NO = frozenset({"no", "n", "off", "false", "0"})
+
+Typed = str | int | float | bool
+"""A `Value` that is no file."""
 
 # A seed of 64 bits has 20 digits.
 INTEGER = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*", re.ASCII)
@@ -23,7 +26,7 @@ LARGEST = 10**LONGEST_NUMBER
 LINK = re.compile(r"https?://\S+", re.IGNORECASE)
 
 
-def check(option: Option, raw: str) -> str | int | float | bool:
+def check(option: Option, raw: str) -> Typed:
     """What was typed for an option, as the value it stands for. A link stays a text. Raises BadInput."""
     given = raw.strip()
     match option.type:
@@ -40,6 +43,10 @@ def check(option: Option, raw: str) -> str | int | float | bool:
     return given
 
 
+@overload
+def check_value(option: Option, value: Typed) -> Typed: ...
+@overload
+def check_value(option: Option, value: Value) -> Value: ...
 def check_value(option: Option, value: Value) -> Value:
     """The same for a value that a network or a form has typed already. Raises BadInput."""
     if isinstance(value, FileRef):

@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..chat.messages import FileRef, Option, Value
+from ..chat.messages import FILE_TYPES, FileRef, Option, Value
 from ..errors import BadInput
 from . import words
 from .command import Command
 from .help import usage
-from .options import FILE_TYPES, LINK, check, check_value, close, folded
+from .options import LINK, check, check_value, close, folded
 
 COMMAND = re.compile(r"\s*/(\w[\w-]{0,63})(?:@[\w.-]+)?(?:\s+|\Z)")
 # A word, or what quotes hold together, with a name before it or not. Inside, no quote of the same kind: so the time is linear.
@@ -27,6 +27,7 @@ WORD = re.compile(
 # Telephones make one long dash of two short ones.
 DASHED = re.compile(r"(--|[\u2013\u2014])([A-Za-z][\w-]*)(?:=(.*))?", re.DOTALL)
 ASSIGNED = re.compile(r"([A-Za-z][\w-]*)[:=](.+)", re.DOTALL)
+LINK_IN_TEXT = re.compile(rf"(?<!\S)({LINK.pattern})", LINK.flags)
 MOST_ERRORS = 5
 
 
@@ -52,17 +53,25 @@ def parse(text: str, command: Command) -> Parsed:
 
 
 def typed(values: Mapping[str, Value | None], command: Command) -> dict[str, Value]:
-    """The checked values of typed options or of a form, without what was left empty. Raises BadInput, a sentence a line."""
+    """The checked values of typed options or of a form. Raises BadInput, a sentence a line.
+
+    What was left empty is left out; but a text that need not be there is "" then, so that it can be taken away.
+    """
     options = {option.name: option for option in command.options}
     checked: dict[str, Value] = {}
     errors: list[str] = []
     for name, value in values.items():
-        if value is None or (isinstance(value, str) and not value.strip()):
+        option = options.get(name)
+        if value is None:
+            continue
+        if isinstance(value, str) and not value.strip():
+            if option and option.type == "text" and not option.required:
+                checked[name] = ""
             continue
         try:
-            if name not in options:
+            if option is None:
                 raise BadInput(words.no_such_option(command.name, name, options, close(name, options)))
-            checked[name] = check_value(options[name], value)
+            checked[name] = check_value(option, value)
         except BadInput as bad:
             errors.append(str(bad))
     if errors:
@@ -78,6 +87,21 @@ def with_files(values: Mapping[str, Value], command: Command, files: Sequence[Fi
         if option := next(free, None):
             filled[option.name] = file
     return filled
+
+
+def with_link(values: Mapping[str, Value], command: Command) -> dict[str, Value]:
+    """The values with the first link in the text as the file that the command cannot do without."""
+    lacking = next((one for one in command.options if one.required and one.type in FILE_TYPES), None)
+    rest = next((option.name for option in command.options if option.rest), "")
+    said = values.get(rest)
+    if lacking is None or lacking.name in values or not isinstance(said, str):
+        return dict(values)
+    before, link, after = LINK_IN_TEXT.split(said, maxsplit=1) if LINK_IN_TEXT.search(said) else (said, "", "")
+    if not link:
+        return dict(values)
+    left = {name: value for name, value in values.items() if name != rest}
+    text = " ".join(part for part in (before.strip(), after.strip()) if part)
+    return {**left, lacking.name: link, **({rest: text} if text else {})}
 
 
 def _takes(option: Option, file: FileRef) -> bool:

@@ -2,12 +2,18 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 
+from pydantic import ValidationError
+
+from ..chat.messages import Choice, Option
+from ..storage.records import adapter
 from .command import Command
 from .options import close, folded
 
 NAME = re.compile(r"[a-z0-9_]{1,32}")
 SUMMARY_LENGTH = 100
+"""Discord's limit of a command's description."""
 LAST_GROUP = "More"
 
 
@@ -72,6 +78,8 @@ def _words_of(command: Command) -> dict[str, Command]:
 
 def _problem(command: Command, known: Mapping[str, Command]) -> str:
     """Why the command cannot be added to the known ones, "" when it can."""
+    if problem := _mistyped(command):
+        return f"the command /{command.name} is left out: {problem}"
     called = (command.name, *command.aliases)
     options = [option.name for option in command.options]
     for name in (*called, *options):
@@ -87,3 +95,20 @@ def _problem(command: Command, known: Mapping[str, Command]) -> str:
     if len(command.summary) > SUMMARY_LENGTH or "\n" in command.summary:
         return f"the summary of /{command.name} is not one line of at most {SUMMARY_LENGTH} characters"
     return ""
+
+
+def _mistyped(declared: Command | Option | Choice) -> str:
+    """What in a declaration is not of its type, "" when all is: nothing else looks before a person types something."""
+    for field in fields(declared):
+        try:
+            adapter(field.type).validate_python(getattr(declared, field.name), strict=True)
+        except ValidationError as error:
+            return f"{field.name}: {error.errors(include_url=False)[0]['msg']}"
+    parts: dict[str, Option | Choice] = {}
+    match declared:
+        case Command(options=options):
+            parts = {f"option {option.name}": option for option in options}
+        case Option(choices=choices):
+            parts = {f"choice {choice.value}": choice for choice in choices}
+    problems = (f"{part}: {problem}" for part, one in parts.items() if (problem := _mistyped(one)))
+    return next(problems, "")

@@ -1,28 +1,27 @@
 """From an event to the call of a command: what was said, pressed or filled in, checked against the declaration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..chat import words as chat_words
 from ..chat.buttons import ACTIONS, NUMBERINGS, OnJob, Stored, read
 from ..chat.inbox import conversation
-from ..chat.messages import Called, Event, FileRef, Pressed, Reply, Said, Submitted, Value
+from ..chat.messages import FILE_TYPES, Called, Event, FileRef, Pressed, Said, Submitted, Value
 from ..chat.outbox import MESSAGES
 from ..errors import BadInput
 from ..media.intake import STORED
-from ..sessions.session import Session
+from ..people.people import PEOPLE
+from ..sessions.session import Question, Session, open_questions, session_of
 from . import words
 from .command import Command
 from .help import unknown
-from .parse import command_of, parse, typed, with_files
+from .parse import command_of, parse, typed, with_files, with_link
 from .registry import Registry
 
 if TYPE_CHECKING:
     from ..gateway import Runtime
-
-FILE_TYPES = ("image", "video", "audio", "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,9 @@ class OnResult:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """Not for us. reply: what to say all the same, or None. answers: it came too late for the question of its conversation."""
+    """Not for us. words: what to say all the same, or "". answers: it came too late for the question of its conversation."""
 
-    reply: Reply | None = None
+    words: str = ""
     answers: bool = False
 
 
@@ -70,10 +69,10 @@ class Router:
         Raises BadInput.
         """
         match event.body:
-            case Said(text=text):
-                named = command_of(text)
+            case Said() as said:
+                named = command_of(said.text)
                 command = self.registry.get(named[0]) if named else None
-                return Meant(command, _parsed(named[1], command)) if named and command else None
+                return Meant(command, _parsed(named[1], command, said)) if named and command else None
             case Called(command=name, options=options):
                 command = self.registry.get(name)
                 return Meant(command, typed(options, command)) if command else None
@@ -84,12 +83,33 @@ class Router:
             case Said():
                 return await self._said(event, event.body, session, now)
             case Called(command=name, options=options):
-                return Meant(command := self._command(name), typed(options, command))
+                command = self._command(name)
+                return Meant(command, await self._with_files(typed(options, command), command, event, event.body))
             case Pressed(payload=payload):
                 return await self._pressed(payload, {}, event)
             case Submitted(form=key, values=values):
-                return await self._pressed(key, values, event)
+                return _answering(await self._pressed(key, values, event), _open_question(event, session, now))
         return Nothing()
+
+    async def resolved(self, event: Event) -> Event:
+        """The same, but a number that stands for a button is that button, pressed."""
+        said = event.body
+        if not isinstance(said, Said) or said.files or len(said.text) > 3 or not said.text.strip().isdecimal():
+            return event
+        menu = await self.runtime.store.get(NUMBERINGS, conversation(event.chat))
+        number = int(said.text)
+        if menu is None or not 0 < number <= len(menu.payloads) or await self._is_asked(event):
+            return event
+        carrier = await self.runtime.store.get(MESSAGES, menu.message)
+        ids = carrier.receipts[-1].ids if carrier and carrier.receipts else ("",)
+        return replace(event, body=Pressed(payload=menu.payloads[number - 1], message_id=ids[0]))
+
+    async def _is_asked(self, event: Event) -> bool:
+        person = await self.runtime.store.get(PEOPLE, event.sender, by="handles")
+        if person is None:
+            return False
+        session = await session_of(self.runtime.store, person.key)
+        return _open_question(event, session, self.runtime.clock.now()) is not None
 
     def _command(self, name: str) -> Command:
         command = self.registry.get(name)
@@ -100,26 +120,15 @@ class Router:
     async def _said(self, event: Event, said: Said, session: Session, now: datetime) -> Meant | OnResult | Nothing:
         if named := command_of(said.text):
             command = self._command(named[0])
-            return Meant(command, await self._with_files(_parsed(named[1], command), command, event, said))
-        asked = session.questions.get(conversation(event.chat))
-        if asked and asked.until > now:
+            return Meant(command, await self._with_files(_parsed(named[1], command, said), command, event, said))
+        if asked := _open_question(event, session, now):
             command = self._command(asked.command)
             answer: dict[str, Value] = {asked.option: said.text} if said.text and not said.files else {}
             values = {**asked.values, **typed(answer, command)}
             return Meant(command, await self._with_files(values, command, event, said), answers=True)
-        if payload := await self._numbered(event, said.text):
-            return await self._pressed(payload, {}, event)
-        if asked:
-            return Nothing(Reply(text=chat_words.QUESTION_LAPSED), answers=True)
-        return Nothing(Reply(text=words.PLAIN_WORDS) if event.chat.direct else None)
-
-    async def _numbered(self, event: Event, text: str) -> str:
-        """Where buttons are numbers: the payload that this number stands for, or ""."""
-        if not text.strip().isdigit() or len(text) > 3:
-            return ""
-        menu = await self.runtime.store.get(NUMBERINGS, conversation(event.chat))
-        number = int(text)
-        return menu.payloads[number - 1] if menu and 0 < number <= len(menu.payloads) else ""
+        if conversation(event.chat) in session.questions:
+            return Nothing(chat_words.QUESTION_LAPSED, answers=True)
+        return Nothing(words.PLAIN_WORDS if event.chat.direct else "")
 
     async def _pressed(self, payload: str, values: Mapping[str, Value], event: Event) -> Meant | OnResult:
         match read(payload):
@@ -136,11 +145,17 @@ class Router:
                 return Meant(command, {**action.values, **typed(values, command)}, used)
         raise BadInput(chat_words.BUTTON_GONE)
 
+    async def carried(self, event: Event, meant: Meant) -> Meant:
+        """The same with the files that the event brings along."""
+        if not isinstance(event.body, Said | Called):
+            return meant
+        return replace(meant, values=await self._with_files(meant.values, meant.command, event, event.body))
+
     async def _with_files(
-        self, values: Mapping[str, Value], command: Command, event: Event, said: Said
+        self, values: Mapping[str, Value], command: Command, event: Event, said: Said | Called
     ) -> Mapping[str, Value]:
         """Attached pictures, else those of the message that this one answers, fill the file options in order."""
-        files: tuple[Any, ...] = said.files
+        files = said.files if isinstance(said, Said) else ()
         if not files and said.reply_to and any(option.type in FILE_TYPES for option in command.options):
             files = await self._files_of(event, said.reply_to)
         return with_files(values, command, files)
@@ -159,9 +174,20 @@ class Router:
         return theirs.event.body.files if theirs and isinstance(theirs.event.body, Said) else ()
 
 
-def _parsed(text: str, command: Command) -> Mapping[str, Value]:
+def _open_question(event: Event, session: Session, now: datetime) -> Question | None:
+    return open_questions(session, now).get(conversation(event.chat))
+
+
+def _answering(meant: Meant | OnResult, asked: Question | None) -> Meant | OnResult:
+    """A form that is filled in answers the question that stands open for it."""
+    if isinstance(meant, Meant) and asked is not None and asked.command == meant.command.name:
+        return replace(meant, answers=True)
+    return meant
+
+
+def _parsed(text: str, command: Command, said: Said) -> Mapping[str, Value]:
     """What was typed after the command's name. Raises BadInput with everything that is wrong with it."""
     parsed = parse(text, command)
     if parsed.errors:
         raise BadInput("\n".join(parsed.errors))
-    return parsed.values
+    return parsed.values if said.files or said.reply_to else with_link(parsed.values, command)

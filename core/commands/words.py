@@ -63,6 +63,10 @@ def not_allowed(option: Option, given: str) -> str:
     return f"{option.name} must be {allowed(option)}, not {quoted(given)}."
 
 
+def missing(option: Option) -> str:
+    return f"{option.name} is missing: it must be {allowed(option)}."
+
+
 def comma_in_number(option: Option, given: str) -> str:
     return f"{option.name} must be {allowed(option)}, not {quoted(given)}: write it without a comma, as in 0.5 or 1024."
 

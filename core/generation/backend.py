@@ -9,9 +9,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..media.blob import Blob
-
-Graph = Mapping[str, Mapping[str, Any]]
-"""API format: node id → {"class_type", "inputs", "_meta"?}."""
+from ..workflows.workflow import Graph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

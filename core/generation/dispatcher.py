@@ -4,11 +4,12 @@ import asyncio
 from dataclasses import replace
 
 from ..errors import Lost, OperatorMust, Unavailable
-from ..leases import Lease
+from ..leases import LEASE_SECONDS, Lease
 from ..log import context, get_logger
 from ..storage import Scalar, Tx
+from ..supervise import guarded
 from . import words
-from .jobs import ATTEMPTS, CLAIMS, JOBS, LEASE_SECONDS, Job
+from .jobs import ATTEMPTS, CLAIMS, JOBS, Job
 from .leftovers import Leftovers
 from .orders import end
 from .placing import PLACES_A_BACKEND
@@ -17,7 +18,9 @@ from .run import JobRun, Workshop
 log = get_logger(__name__)
 
 LOOK_SECONDS = 1.0
+"""Besides the store's hints: when a lease lapses nobody is told."""
 CANCEL_LOOK_SECONDS = 5.0
+"""The same for cancels that another process wrote."""
 PUT_OFF_SECONDS = 5.0
 """Until a job is claimed again whose store or disk was away; that is no crash of the job's."""
 
@@ -86,7 +89,7 @@ class Dispatcher:
         with context(order=job.order, job=job.key):
             try:
                 async with Lease(self.shop.store, JOBS, job, clock=self.shop.clock, seconds=LEASE_SECONDS):
-                    await run.live()
+                    await guarded(run.live())
             except asyncio.CancelledError:
                 await run.release()
                 raise

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from ..chat.messages import Value
 from ..chat.outbox import Address
 from ..media.blob import Blob
 from ..storage import Kind, Leased, Query, Reads, Record, Time, Tx
+from ..workflows.workflow import Graph
 from .backend import Output
 
 State = Literal["queued", "submitting", "submitted", "running", "storing", "done", "failed", "expired", "cancelled"]
-ENDED: tuple[State, ...] = ("done", "failed", "expired", "cancelled")
-LEASE_SECONDS = 30
 CLAIMS = 3
 """At this claim without progress in between a job is failed: it crashed whoever took it before."""
 
@@ -37,12 +36,16 @@ class Order(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """The latest progress, written at most once a second. fraction: 0 to 1, None for unknown."""
+    """The latest progress, written at most once a second. fraction: 0 to 1, None for unknown.
+
+    away: the backend that has it does not answer, or while it waits, none that could take it.
+    """
 
     phase: Literal["waiting", "running"]
     ahead: int | None = None
     fraction: float | None = None
     title: str = ""
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +62,9 @@ class Job(Leased):
     person: str
     account: str
     workflow: str
-    workflow_version: str
     title: str
     values: Mapping[str, Value]
-    graph: Mapping[str, Mapping[str, Any]]
+    graph: Graph
     files: Mapping[str, Blob] = field(default_factory=dict)
     shown_nodes: tuple[str, ...] = ()
     state: State = "queued"
@@ -83,6 +85,11 @@ class Job(Leased):
     until: Time | None = None
     ended: Time | None = None
 
+    @property
+    def said(self) -> dict[str, Value]:
+        """The values that words can tell: all but the files."""
+        return {name: value for name, value in self.values.items() if str(value) not in self.files}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow(Record):
@@ -92,7 +99,7 @@ class AttemptRow(Record):
     backend: str
     state: Literal["submitting", "submitted", "ended", "lost"] = "submitting"
     remote: str = ""
-    graph: Mapping[str, Mapping[str, Any]]
+    graph: Graph
     created: Time
 
 

@@ -15,7 +15,9 @@ from .run import ANSWER_SECONDS, Workshop
 log = get_logger(__name__)
 
 ROUND_SECONDS = 15.0
+"""Between two tries of a backend that was away."""
 A_ROUND = 20
+"""Attempts of one backend, so that one that hangs does not hold up a round for long."""
 KEPT = timedelta(days=1)
 """A backend that was away for longer is not told any more: it has forgotten the attempt, or ended it."""
 

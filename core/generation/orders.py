@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from ..chat.buttons import OnJob
 from ..chat.messages import Button, Reply, Value
@@ -14,7 +14,7 @@ from ..media.blob import Blob
 from ..media.references import refer
 from ..sessions.session import remember_run
 from ..storage import Tx
-from ..workflows.workflow import Workflow
+from ..workflows.workflow import Graph, Workflow
 from . import words
 from .jobs import JOBS, ORDERS, WORKLOADS, Job, Order, State, Workload
 
@@ -25,7 +25,7 @@ class Wanted:
 
     workflow: Workflow
     values: Mapping[str, Value]
-    graph: Mapping[str, Mapping[str, Any]]
+    graph: Graph
     files: Mapping[str, Blob] = field(default_factory=dict)
 
 
@@ -91,7 +91,6 @@ def _job(tx: Tx, order: str, person: str, to: Address, wanted: Wanted, terms: Te
         person=person,
         account=to.chat.platform,
         workflow=wanted.workflow.name,
-        workflow_version=wanted.workflow.version,
         title=wanted.workflow.title,
         values=wanted.values,
         graph=wanted.graph,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import ChatelierError, Refused, Unavailable
 from ..log import get_logger
+from ..supervise import guarded
 from ..workflows.check import fitted, lacks
 from . import words
 from .backend import Backend, Description
@@ -15,6 +16,7 @@ from .jobs import Job
 log = get_logger(__name__)
 
 RETRY_SECONDS = 5.0
+"""Until a job is looked at again for which no backend answered."""
 FULL_SECONDS = 0.5
 """Until a job is looked at again that found every backend for it full."""
 DESCRIBE_SECONDS = 12.0
@@ -29,11 +31,13 @@ class Nowhere(ChatelierError):
     """No backend that could take it answers and has room now.
 
     after: seconds until it is worth asking again. is_everywhere: none of the process's backends answers at all.
+    is_away: those that could take it do not answer; otherwise they are full.
     """
 
-    def __init__(self, after: float, *, is_everywhere: bool = False) -> None:
+    def __init__(self, after: float, *, is_away: bool = False, is_everywhere: bool = False) -> None:
         super().__init__(words.NO_BACKEND)
         self.after = after
+        self.is_away = is_away
         self.is_everywhere = is_everywhere
 
 
@@ -89,7 +93,7 @@ class Placing:
             raise Nowhere(FULL_SECONDS)
         if missing and len(missing) == len(self.backends):
             raise Refused(f"{words.NO_BACKEND}: {'; '.join(f'{name} {lack}' for name, lack in missing.items())}.")
-        raise Nowhere(RETRY_SECONDS, is_everywhere=not missing)
+        raise Nowhere(RETRY_SECONDS, is_away=True, is_everywhere=not missing)
 
     async def _described(self, name: str) -> Description | None:
         """None when it does not answer."""
@@ -98,7 +102,7 @@ class Placing:
             return None
         try:
             async with asyncio.timeout(self._describe_seconds):
-                return await self.backends[name].describe()
+                return await guarded(self.backends[name].describe())
         except Unavailable:
             pass
         except TimeoutError:

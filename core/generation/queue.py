@@ -1,39 +1,77 @@
 """Who is before whom, and about how long it takes."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ..storage import Reads
+from ..clock import Clock
+from ..storage import Reads, Store
 from . import words
 from .jobs import JOBS, RUNS, Job
 
 SHOWN = 1_000
+"""Jobs whose place is told; nobody who waits behind so many minds which place it is."""
+FRESH_SECONDS = 2.0
+"""How old a place may be that is shown: to find it, all that waits is read."""
+AT_BACKENDS = ("submitting", "submitted")
 
 
-async def places(reads: Reads) -> dict[str, int]:
-    """The place of each waiting job; 1 is next."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """All open jobs as they stood at one moment.
+
+    places: of each that waits here; 1 is next. running: how many jobs each backend runs.
+    """
+
+    places: Mapping[str, int] = field(default_factory=dict)
+    running: Mapping[str, int] = field(default_factory=dict)
+
+    def place(self, job: Job) -> int:
+        """How many begin before it, and itself; 0 when nothing is before it."""
+        return self.places.get(job.key) or (job.seen.ahead if job.seen and job.seen.ahead else 0)
+
+    def seconds_left(self, job: Job, usual: float | None) -> float | None:
+        """About how long until it is done, None for unknown."""
+        if usual is None:
+            return None
+        if job.state == "running":
+            return usual * (1 - ((job.seen.fraction if job.seen else None) or 0.0))
+        before = self.place(job) - 1 + sum(self.running.values())
+        return usual * (1 + math.ceil(max(0, before) / max(1, len(self.running))))
+
+
+async def line_now(reads: Reads) -> Line:
+    """Read it. A job that was given to a backend and does not run yet is before all that wait here."""
     waiting = await reads.find(JOBS, {"state": "queued"}, order="created", limit=SHOWN)
-    return {job.key: n for n, job in enumerate(waiting, start=1)}
+    begun = [job for state in AT_BACKENDS for job in await reads.find(JOBS, {"state": state}, order="created")]
+    running: dict[str, int] = {}
+    for job in await reads.find(JOBS, {"state": "running"}, order="created"):
+        running[job.backend] = running.get(job.backend, 0) + 1
+    return Line({job.key: n for n, job in enumerate(waiting, start=1 + len(begun))}, running)
+
+
+class Queue:
+    """The line of this store, read at most every two seconds however many look at it."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._line = Line()
+        self._read_at = -FRESH_SECONDS
+
+    async def now(self) -> Line:
+        """Raises Unavailable."""
+        now = self._clock.monotonic()
+        if now - self._read_at >= FRESH_SECONDS:
+            self._line = await line_now(self._store)
+            self._read_at = now
+        return self._line
 
 
 async def usual_seconds(reads: Reads, workflow: str) -> float | None:
     """The average of its last ten runs; None before the first."""
     runs = await reads.get(RUNS, workflow)
     return runs.seconds if runs else None
-
-
-def seconds_left(job: Job, place: int, usual: float | None) -> float | None:
-    """About how long until it is done, None for unknown. place: 0 when it does not wait here."""
-    if usual is None:
-        return None
-    if job.state == "running" and job.seen:
-        return usual * (1 - (job.seen.fraction or 0.0))
-    return usual * max(1, place)
-
-
-def place_of(job: Job, waiting: Mapping[str, int]) -> int:
-    """Its place here, and before it at the backend when it was sent there; 0 when nothing is before it."""
-    ahead = job.seen.ahead if job.seen and job.seen.ahead else 0
-    return waiting.get(job.key, 0) + ahead
 
 
 async def open_jobs(reads: Reads, person: str) -> list[Job]:
@@ -44,6 +82,5 @@ async def open_jobs(reads: Reads, person: str) -> list[Job]:
 
 async def status_line(reads: Reads, job: Job) -> str:
     """One job as `/status` shows it."""
-    place = place_of(job, await places(reads))
-    left = seconds_left(job, place, await usual_seconds(reads, job.workflow))
-    return words.status(job, place, left)
+    line = await line_now(reads)
+    return words.status(job, line.place(job), line.seconds_left(job, await usual_seconds(reads, job.workflow)))

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ..chat.buttons import OnJob
+from ..chat.buttons import OnJob, Verb
+from ..chat.graphemes import shorten
 from ..chat.markup import escape
 from ..chat.messages import Button, Media, Reply
 from ..errors import Gone
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 BadEnd = Literal["failed", "expired", "cancelled"]
 CAPTION_CHARACTERS = 300
+"""Of a prompt, under its picture."""
 
 
 def prompt_of(job: Job) -> str:
     """What the person asked to see, cut to a caption."""
-    prompt = str(job.values.get("prompt", ""))
-    return prompt if len(prompt) <= CAPTION_CHARACTERS else prompt[: CAPTION_CHARACTERS - 1].rstrip() + "…"
+    return shorten(str(job.values.get("prompt", "")), CAPTION_CHARACTERS)
 
 
 def reply(job: Job, results: Sequence[Result]) -> Reply:
@@ -47,7 +48,7 @@ def file_name(job: Job, result: Result) -> str:
 def buttons(job: Job) -> tuple[tuple[Button, ...], ...]:
     """Again, tweak, info; hide and rate."""
 
-    def button(label: str, verb: str) -> Button:
+    def button(label: str, verb: Verb) -> Button:
         return Button(label=label, payload=OnJob(job=job.key, verb=verb).payload)
 
     return (
@@ -59,17 +60,13 @@ def buttons(job: Job) -> tuple[tuple[Button, ...], ...]:
 def info(job: Job) -> str:
     """Workflow, inputs, seed, times, server: all that is needed to run it again."""
     lines = [f"**{escape(job.title)}** · job `{job.key}` · {job.state}"]
-    lines += [f"- {escape(name)}: {escape(str(value))}" for name, value in job.values.items() if not _is_file(value)]
+    lines += [f"- {escape(name)}: {escape(str(value))}" for name, value in job.said.items()]
     if job.run_ms:
         lines.append(f"- time: {job.run_ms / 1000:.1f} s on {escape(job.backend)}")
     lines.append(f"- asked: {job.created:%Y-%m-%d %H:%M} UTC")
     if job.words:
         lines.append(f"- {escape(job.words)}")
     return "\n".join(lines)
-
-
-def _is_file(value: object) -> bool:
-    return isinstance(value, str) and value.startswith("chatelier-")
 
 
 async def result_blob(runtime: "Runtime", key: str) -> bytes:

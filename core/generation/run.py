@@ -17,7 +17,7 @@ from ..media.blob import Blob, Blobs
 from ..media.references import refer
 from ..storage import Store, Tx
 from ..streams import closing
-from ..supervise import in_time
+from ..supervise import guarded, in_time
 from ..workflows.check import fitted
 from ..workflows.graph import with_prefix
 from . import results, words
@@ -31,12 +31,19 @@ log = get_logger(__name__)
 T = TypeVar("T")
 Found = Literal["waiting", "running", "ended", "absent", "unknown"]
 PROGRESS_SECONDS = 1.0
+"""The least time between two writes of a job's progress."""
 UNKNOWN_SECONDS = 60.0
 """How long an attempt that a backend knows nothing certain about is waited for before it counts as lost."""
 LOOK_SECONDS = 2.0
+"""Between two questions to a backend that did not answer."""
 ANSWER_SECONDS = 10.0
 """Until a backend that is asked about an attempt, or to stop it, counts as away."""
 FETCH_AGAIN_SECONDS = 10.0
+"""Until a result is fetched or stored again."""
+CANCEL_SECONDS = 30.0
+"""So long a backend is told to stop; one that does not answer then no longer holds up who asked."""
+SILENT_SECONDS = 5.0
+"""After so long people are told that the backend does not answer."""
 LIMIT_LOOK_SECONDS = 30.0
 """How often a limit that moves, because the attempt began to run, is read again."""
 
@@ -73,6 +80,7 @@ class JobRun:
         self._latest = Progress(phase="waiting")
         self._writing_later: asyncio.Task[None] | None = None
         self._given = ""
+        self._away_since: float | None = None
 
     async def live(self) -> None:
         """Walk the job to its end, or give it back for later."""
@@ -124,7 +132,8 @@ class JobRun:
         except Nowhere as nowhere:
             if nowhere.is_everywhere:  # another process may take it at once
                 self.shop.placing.rest(self.shop.clock.monotonic() + nowhere.after)
-            await self._give_back(0.0 if nowhere.is_everywhere else nowhere.after)
+            seen = Seen(phase="waiting", away=True) if nowhere.is_away else None
+            await self._give_back(0.0 if nowhere.is_everywhere else nowhere.after, seen=seen)
         await self._store_attempt(able)
 
     async def _chosen(self) -> Able:
@@ -149,7 +158,14 @@ class JobRun:
             await tx.insert(ATTEMPTS, row)
             return await tx.replace(
                 JOBS,
-                replace(job, state="submitting", attempt=attempt_id, backend=able.name, attempts=job.attempts + 1),
+                replace(
+                    job,
+                    state="submitting",
+                    attempt=attempt_id,
+                    backend=able.name,
+                    attempts=job.attempts + 1,
+                    seen=None,
+                ),
             )
 
         self.job = await self.shop.store.atomically(work)
@@ -218,23 +234,29 @@ class JobRun:
         attempt = await self._attempt()
         canceller = asyncio.create_task(self._cancel_when_asked(attempt))
         try:
-            ended = await self._watch(attempt)
+            ended = await self._watch(attempt, canceller)
         finally:
             canceller.cancel()
             await asyncio.wait({canceller})
         if ended is None:
-            sentence = words.RAN_TOO_LONG if self.job.state == "running" else words.QUEUED_TOO_LONG
-            await self._end("expired", sentence, attempt="lost")
+            await self._end("expired", self._why_expired(), attempt="lost")
         else:
             await self._ended(ended)
 
-    async def _watch(self, attempt: Attempt) -> Ended | None:
-        """How the attempt ended; None when its time ran out first."""
-        watching = asyncio.create_task(self._watch_through(attempt))
+    def _why_expired(self) -> str:
+        if self._away_since is not None:
+            return words.AWAY_TOO_LONG
+        return words.RAN_TOO_LONG if self.job.state == "running" else words.QUEUED_TOO_LONG
+
+    async def _watch(self, attempt: Attempt, canceller: asyncio.Task[None]) -> Ended | None:
+        """How the attempt ended, lost if it cannot be cancelled; None when its time ran out first."""
+        watching = asyncio.create_task(guarded(self._watch_through(attempt)))
         alarm = asyncio.create_task(self._time_over())
         try:
-            await asyncio.wait({watching, alarm}, return_when=asyncio.FIRST_COMPLETED)
-            return watching.result() if watching.done() else None
+            await asyncio.wait({watching, alarm, canceller}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                return watching.result()
+            return Ended(state="lost") if canceller.done() else None
         finally:
             for task in (tasks := {watching, alarm, *([self._writing_later] if self._writing_later else [])}):
                 task.cancel()
@@ -246,17 +268,35 @@ class JobRun:
             await self.shop.clock.sleep(min(left, LIMIT_LOOK_SECONDS))
 
     async def _watch_through(self, attempt: Attempt) -> Ended:
-        """Watch again whenever the backend stops answering."""
+        """Watch again whenever the backend stops answering, unless another one could do it meanwhile."""
         while True:
             try:
                 async with closing(self._backend().watch(attempt)) as items:
                     async for item in items:
                         if isinstance(item, Ended):
                             return item
+                        self._away_since = None
                         await self._progress(item)
             except Unavailable as away:
                 log.info("backend away in mid-job", backend=self.job.backend, error=str(away))
+                if await self._is_lost_to_another():
+                    return Ended(state="lost", words=words.AWAY_TOO_LONG)
             await self.shop.clock.sleep(LOOK_SECONDS)
+
+    async def _is_lost_to_another(self) -> bool:
+        """Whether it was away for so long that another backend, which can do it now, should."""
+        now = self.shop.clock.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        if now - self._away_since >= SILENT_SECONDS and not (self.job.seen and self.job.seen.away):
+            await self._note_away()
+        if now - self._away_since < UNKNOWN_SECONDS:
+            return False
+        try:
+            able = await self.shop.placing.able(self.job)
+        except (Nowhere, Refused):
+            return False
+        return any(one.name != self.job.backend for one in able)
 
     async def _progress(self, item: Progress) -> None:
         if item.preview:
@@ -293,10 +333,22 @@ class JobRun:
 
         self.job = await self.shop.store.atomically(work)
 
+    async def _note_away(self) -> None:
+        async def work(tx: Tx) -> Job:
+            job = await self._held(tx)
+            return await tx.replace(JOBS, replace(job, seen=replace(job.seen or Seen(phase="waiting"), away=True)))
+
+        self.job = await self.shop.store.atomically(work)
+
     async def _cancel_when_asked(self, attempt: Attempt) -> None:
+        """Ends only when the backend cannot be told."""
         await self.cancelled.wait()
+        until = self.shop.clock.monotonic() + CANCEL_SECONDS
         while not await self._quietly(self._backend().cancel(attempt)):
+            if self.shop.clock.monotonic() >= until:
+                return
             await self.shop.clock.sleep(LOOK_SECONDS)
+        await asyncio.Event().wait()  # what comes of it, the watching tells
 
     async def _ended(self, ended: Ended) -> None:
         match ended.state:
@@ -434,14 +486,14 @@ class JobRun:
         if seconds and self.job.attempts < self.shop.attempts:
             await self._give_back(seconds)
 
-    async def _give_back(self, seconds: float) -> None:
-        """Let anybody claim it, `seconds` from now."""
+    async def _give_back(self, seconds: float, **changes: Any) -> None:
+        """Let anybody claim it, `seconds` from now. changes: what else is written."""
 
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
             claims = max(0, job.claims - 1)  # giving it back is no crash
             return await tx.replace(
-                JOBS, replace(job, owner="", due=tx.now + timedelta(seconds=seconds), claims=claims)
+                JOBS, replace(job, owner="", due=tx.now + timedelta(seconds=seconds), claims=claims, **changes)
             )
 
         self.job = await self.shop.store.atomically(work)

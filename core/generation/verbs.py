@@ -1,30 +1,36 @@
 """Buttons under a result: again, tweak, info, hide, rate, cancel, show. Rights are checked against the job when pressed."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..chat import words as chat_words
-from ..chat.buttons import OnJob
+from ..chat.buttons import OnJob, Verb
 from ..chat.inbox import conversation
-from ..chat.messages import Ask, Button, Event, Form, Pressed, Reply, Submitted
+from ..chat.messages import FILE_TYPES, Ask, Button, Event, Form, Pressed, Reply, Submitted
 from ..chat.outbox import MESSAGES, post
 from ..commands.call import Call
 from ..commands.forms import form_for
 from ..commands.parse import typed
+from ..commands.spell import line_of
 from ..errors import BadInput
 from ..storage import Tx
 from . import results, words
 from .jobs import JOBS, RESULTS, Job, results_of
-from .ordering import again, command_for, new_seed, order
 from .orders import ask_to_cancel
+from .workflow_commands import again, command_for, new_seed, order
 
-EVERYBODY = ("again", "tweak", "info")
-MAKING = ("again", "tweak")
+if TYPE_CHECKING:
+    from ..gateway import Runtime
+
+Values = Mapping[str, Any]
+"""Of the form that a button has, else none."""
+EVERYBODY: frozenset[Verb] = frozenset({"again", "tweak", "info"})
+MAKING: frozenset[Verb] = frozenset({"again", "tweak"})
 """These call the job's command anew, so plugins are asked as for any call of it."""
 
 
-async def press(call: Call, button: OnJob, values: Mapping[str, Any]) -> None:
+async def press(call: Call, button: OnJob, values: Values) -> None:
     """Do what a button says. values: of its form, where it has one."""
     job = await call.runtime.store.get(JOBS, button.job)
     if job is None:
@@ -34,24 +40,7 @@ async def press(call: Call, button: OnJob, values: Mapping[str, Any]) -> None:
         raise BadInput(chat_words.BUTTON_OTHERS)
     if button.verb in MAKING and (refusal := await call.runtime.refusal(call.event, job.workflow)):
         raise BadInput(refusal)
-    match button.verb:
-        case "again":
-            workflow, merged = again(call.runtime, job, {})
-            await order(call, workflow, {**merged, **new_seed(workflow)})
-        case "tweak":
-            await _tweak(call, job, values)
-        case "info":
-            await call.commit(None, Reply(text=results.info(job), private=True))
-        case "hide":
-            await _hide(call, job)
-        case "show":
-            await show(call, job)
-        case "up" | "down":
-            await _rate(call, job, 1 if button.verb == "up" else -1)
-        case "cancel":
-            await cancel(call, job)
-        case _:
-            raise BadInput(chat_words.BUTTON_GONE)
+    await DEEDS[button.verb](call, job, values)
 
 
 def may(call: Call, job: Job) -> bool:
@@ -59,7 +48,16 @@ def may(call: Call, job: Job) -> bool:
     return job.person == call.person.key or call.operator
 
 
-async def cancel(call: Call, job: Job) -> None:
+async def _again(call: Call, job: Job, _: Values) -> None:
+    workflow, merged = again(call.runtime, job, {})
+    await order(call, workflow, {**merged, **new_seed(workflow)})
+
+
+async def _info(call: Call, job: Job, _: Values) -> None:
+    await call.commit(None, Reply(text=results.info(job), private=True))
+
+
+async def _cancel(call: Call, job: Job, _: Values) -> None:
     """Cancel it, or ask its holder to. Where its own button was pressed the card says so itself."""
     on_card = isinstance(call.event.body, Pressed)
 
@@ -72,7 +70,7 @@ async def cancel(call: Call, job: Job) -> None:
     await call.commit(work)
 
 
-async def show(call: Call, job: Job) -> None:
+async def _show(call: Call, job: Job, _: Values) -> None:
     """The result again, with live buttons, in this chat."""
     if job.open:
         await call.commit(None, Reply(text=words.still_open(job)))
@@ -83,47 +81,29 @@ async def show(call: Call, job: Job) -> None:
     await call.commit(None, results.reply(job, await results_of(call.runtime.store, job.key)))
 
 
-async def _tweak(call: Call, job: Job, values: Mapping[str, Any]) -> None:
-    if not values:
-        await call.commit(None, Reply(text=words.tweak_by_hand(command_line(job)), private=True))
-        return
+async def _tweak(call: Call, job: Job, values: Values) -> None:
     workflow, _ = again(call.runtime, job, {})
-    changes = typed(values, command_for(workflow))
-    workflow, merged = again(call.runtime, job, await call.runtime.read_files(command_for(workflow), changes))
+    command = command_for(workflow)
+    if not values:
+        line = words.tweak_by_hand(line_of(command, job.said), with_files=bool(job.files))
+        await call.commit(None, Reply(text=line, private=True))
+        return
+    workflow, merged = again(call.runtime, job, await call.runtime.read_files(command, typed(values, command)))
     await order(call, workflow, merged)
 
 
-def command_line(job: Job) -> str:
-    """The words that would run it again with the same values: options first, so that a prompt may hold anything."""
-    prompt = str(job.values.get("prompt", ""))
-    options = [
-        f"--{name} {_quoted(str(value))}"
-        for name, value in job.values.items()
-        if name != "prompt" and value not in ("", None) and str(value) not in job.files
-    ]
-    return " ".join([f"/{job.workflow}", *options, *(["--", prompt] if prompt else [])])
-
-
-def _quoted(value: str) -> str:
-    """As one word of a command."""
-    if not any(character.isspace() or character == '"' for character in value):
-        return value
-    return f"“{value}”" if '"' in value else f'"{value}"'
-
-
-def tweak_form(job: Job, event: Event, runtime: Any) -> Ask | None:
+def tweak_form(job: Job, event: Event, runtime: "Runtime") -> Ask | None:
     """All inputs with the values used; None when the workflow is gone."""
     workflow = runtime.catalogue.get(job.workflow)
     if workflow is None or not isinstance(event.body, Pressed):
         return None
-    shown = {name: value for name, value in job.values.items() if str(value) not in job.files}
-    form = form_for(command_for(workflow), shown, OnJob(job=job.key, verb="tweak").payload)
-    # A picture that was used stays when no other one is given.
-    fields = tuple(replace(field, required=False) if field.type == "image" else field for field in form.fields)
+    form = form_for(command_for(workflow), job.said, OnJob(job=job.key, verb="tweak").payload)
+    # A file that was used stays when no other one is given.
+    fields = tuple(replace(field, required=False) if field.type in FILE_TYPES else field for field in form.fields)
     return Ask(form=Form(key=form.key, title=words.tweak_title(job.title), fields=fields, values=form.values))
 
 
-async def _hide(call: Call, job: Job) -> None:
+async def _hide(call: Call, job: Job, _: Values) -> None:
     """Take the result out of the message that carries the button; what it was stays on record, and can be shown again."""
     body = call.event.body
     message_id = body.message_id if isinstance(body, Pressed) else ""
@@ -140,9 +120,29 @@ async def _hide(call: Call, job: Job) -> None:
     await call.commit(work)
 
 
+async def _up(call: Call, job: Job, _: Values) -> None:
+    await _rate(call, job, 1)
+
+
+async def _down(call: Call, job: Job, _: Values) -> None:
+    await _rate(call, job, -1)
+
+
 async def _rate(call: Call, job: Job, rating: int) -> None:
     async def work(tx: Tx) -> None:
         for result in await results_of(tx, job.key):
             await tx.replace(RESULTS, replace(result, ratings={**result.ratings, call.person.key: rating}))
 
     await call.commit(work, Reply(text=words.RATED, private=True))
+
+
+DEEDS: Mapping[Verb, Callable[[Call, Job, Values], Awaitable[None]]] = {
+    "again": _again,
+    "tweak": _tweak,
+    "info": _info,
+    "hide": _hide,
+    "show": _show,
+    "up": _up,
+    "down": _down,
+    "cancel": _cancel,
+}

@@ -18,13 +18,16 @@ CANCEL = "Cancel"
 CANCELLED = "Cancelled. It cost nothing."
 CANCELLING = "Cancelling…"
 TOO_LATE = "It is finished already and on its way to you."
-NO_SUCH_JOB = "There is no such job here. Jobs are kept for a year; /status shows your own."
+NO_SUCH_JOB = "There is no such job here, or it is not kept any more; /status shows your own."
 NO_OUTPUT = "The workflow ran but gave no result that can be shown."
 NO_BACKEND = "Nothing here can run that right now"
 CRASHED = "It stopped twice in a row without getting any further, so I gave up on it."
 LOST = "The server lost it several times, so I gave up on it."
 QUEUED_TOO_LONG = "It waited too long for a free server."
 RAN_TOO_LONG = "It ran longer than is allowed here, so I stopped it."
+AWAY = "its server does not answer"
+NONE_ANSWERS = "no server answers"
+AWAY_TOO_LONG = "Its server stopped answering and did not come back in time."
 STOPPED_THERE = "Somebody stopped it at the server."
 OUTPUT_GONE = "The server no longer has the result."
 BACKEND_GONE = "The server that had it is not configured here any more."
@@ -50,9 +53,9 @@ def bar(fraction: float) -> str:
     return f"{'▰' * full}{'▱' * (BAR_CELLS - full)} {min(99, int(fraction * 100))} %"
 
 
-def card_waiting(title: str, place: int | None = None, left: float | None = None) -> str:
-    """While it waits: its place in the queue (1 is next) and about how long."""
-    parts = [f"place {place}" if place else "", f"about {span(left)}" if left else ""]
+def card_waiting(title: str, place: int | None = None, left: float | None = None, *, away: bool = False) -> str:
+    """While it waits: its place in the queue (1 is next) and about how long, or that there is no telling."""
+    parts = [f"place {place}" if place else "", NONE_ANSWERS if away else f"about {span(left)}" if left else ""]
     told = ", ".join(part for part in parts if part)
     return f"**{escape(title)}**\nWaiting" + (f" · {told}" if told else " …")
 
@@ -97,9 +100,10 @@ def still_open(job: "Job") -> str:
     return f"**{escape(job.title)}** is {job.state}. Job `{job.key}`"
 
 
-def tweak_by_hand(line: str) -> str:
+def tweak_by_hand(line: str, *, with_files: bool) -> str:
     """Where there are no forms: the words to change and send."""
-    return f"Change what you like and send it:\n\n{fence(line)}"
+    again = ", with the file that it was made from" if with_files else ""
+    return f"Change what you like and send it{again}:\n\n{fence(line)}"
 
 
 def tweak_title(title: str) -> str:
@@ -108,7 +112,11 @@ def tweak_title(title: str) -> str:
 
 def status(job: "Job", place: int, left: float | None) -> str:
     """Title, state, place and about how long, with its id."""
-    fraction = job.seen.fraction if job.seen else None
-    how = bar(fraction) if job.state == "running" and fraction is not None else job.state
-    told = [how, f"place {place}" if place else "", f"about {span(left)}" if left else ""]
+    seen = job.seen
+    how = bar(seen.fraction) if job.state == "running" and seen and seen.fraction is not None else job.state
+    told = [how, f"place {place}" if place else ""]
+    if seen and seen.away:
+        told.append(AWAY if job.attempt else NONE_ANSWERS)
+    elif left:
+        told.append(f"about {span(left)}")
     return f"**{escape(job.title)}** · {', '.join(part for part in told if part)} · `{job.key}`"

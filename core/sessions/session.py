@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from ..chat.messages import Value
 from ..storage import Kind, Reads, Record, Time, Tx
@@ -42,11 +41,6 @@ async def session_of(reads: Reads, person: str) -> Session:
 async def save(tx: Tx, session: Session) -> Session:
     """Insert or replace, by the version it was read with."""
     return await (tx.replace(SESSIONS, session) if session.version else tx.insert(SESSIONS, session))
-
-
-async def change(tx: Tx, person: str, **changes: Any) -> Session:
-    """Read, change and save in one transaction."""
-    return await save(tx, replace(await session_of(tx, person), **changes))
 
 
 async def remember_run(tx: Tx, person: str, job: str) -> None:

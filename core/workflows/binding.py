@@ -1,16 +1,14 @@
 """A workflow as a command: its options, and what one call fills into its graph."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..chat.messages import Choice, Option
+from ..chat.messages import FILE_TYPES, LONGEST_TEXT, Choice, Option
+from ..commands import words
+from ..commands.options import check_value, close
 from ..errors import BadInput
-from ..generation.backend import Graph
 from .graph import Scalar, with_values
-from .workflow import Input, Workflow
-
-FILES = frozenset({"image", "video", "audio", "file"})
+from .workflow import Graph, Input, Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,7 @@ def bind(workflow: Workflow, values: Mapping[str, Scalar | None], *, draw: Calla
     shown = {item.name: item for item in workflow.inputs if not item.hidden}
     for name in values:
         if name not in shown:
-            raise BadInput(f"/{workflow.name} has no option {name}; it has {', '.join(shown) or 'none'}.")
+            raise BadInput(words.no_such_option(workflow.name, name, shown, close(name, shown)))
     used = {item.name: _used(item, values.get(item.name), draw) for item in workflow.inputs}
     filled = {name: value for name, value in used.items() if value is not None}
     unset = {item.name: "" for item in workflow.inputs if item.role == "model" and item.name not in filled}
@@ -58,6 +56,8 @@ def _option(item: Input) -> Option:
         maximum=item.maximum,
         step=item.step,
         choices=tuple(Choice(value=choice) for choice in item.choices),
+        # What the author wrote is never too long, so that it may be sent again.
+        max_length=max(LONGEST_TEXT, len(str(item.default))),
         rest=item.role == "prompt",
         advanced=item.advanced,
     )
@@ -68,7 +68,7 @@ def _used(item: Input, given: Scalar | None, draw: Callable[[], int]) -> Scalar 
     blank = isinstance(given, str) and not given.strip() and item.role != "negative"
     value = item.default if given is None or (blank and item.type == "text") else given
     if value is None and item.required:
-        raise BadInput(f"{item.label or item.name} is missing: say {_wanted(item)} for {item.name}.")
+        raise BadInput(words.missing(_option(item)))
     if item.role == "seed" and (value is None or value == -1):
         return _drawn(item, draw)
     return None if value is None else _checked(item, value)
@@ -92,64 +92,9 @@ def _drawn(item: Input, draw: Callable[[], int]) -> int:
 
 
 def _checked(item: Input, value: Scalar) -> Scalar:
-    match item.type:
-        case "integer" | "number":
-            return _number(item, value)
-        case "boolean" if isinstance(value, bool):
-            return value
-        case "choice" if isinstance(value, str) and value in item.choices:
-            return value
-        case "text" if isinstance(value, str):
-            return value
-        case kind if kind in FILES and isinstance(value, str) and value:
-            return value
-    raise _wrong(item, value)
-
-
-def _number(item: Input, value: Scalar) -> int | float:
-    if isinstance(value, str | bool) or not math.isfinite(value):
-        raise _wrong(item, value)
-    if item.type == "integer":
-        if value != int(value):
-            raise _wrong(item, value)
-        value = int(value)
-    low, high, step = item.minimum, item.maximum, item.step
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise _wrong(item, value)
-    if step:
-        steps = (value - (low or 0)) / step
-        if abs(steps - round(steps)) > 1e-6:
-            raise _wrong(item, value)
-    return value if item.type == "integer" else float(value)
-
-
-def _wrong(item: Input, value: Scalar) -> BadInput:
-    shown = str(value) if len(str(value)) <= 40 else f"{str(value)[:40]}…"
-    return BadInput(f"{item.name} cannot be {shown}: say {_wanted(item)}.")
-
-
-def _wanted(item: Input) -> str:
-    """ "a whole number from 64 to 2048 in steps of 8"."""
-    match item.type:
-        case "integer" | "number":
-            noun = "a whole number" if item.type == "integer" else "a number"
-            if item.role == "seed":
-                return f"a whole number from 0 to {item.maximum or 2**32 - 1:.0f}, or -1 to draw one"
-            return noun + _range(item)
-        case "boolean":
-            return "yes or no"
-        case "choice":
-            return f"one of {', '.join(item.choices)}"
-        case "image":
-            return "a picture"
-        case "text":
-            return "some words"
-        case "file":
-            return "a file"
-    return f"{'an' if item.type == 'audio' else 'a'} {item.type} file"
-
-
-def _range(item: Input) -> str:
-    words = "" if item.minimum is None else f" from {item.minimum:g}"
-    words += "" if item.maximum is None else f" to {item.maximum:g}" if words else f" up to {item.maximum:g}"
-    return words + (f" in steps of {item.step:g}" if item.step else "")
+    """As `Option` has it, and of a file its key: the file itself was looked at when it was read."""
+    if item.type not in FILE_TYPES:
+        return check_value(_option(item), value)
+    if not isinstance(value, str) or not value:
+        raise BadInput(words.not_allowed(_option(item), str(value)))
+    return value

@@ -1,17 +1,17 @@
 """What is on offer now, of all sources together."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-import structlog
-
 from ..errors import ChatelierError, Refused
+from ..log import get_logger
+from ..supervise import guarded
 from .workflow import Loaded, Problem, Workflow, WorkflowSource
 
 LOAD_SECONDS = 30.0
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,14 @@ class Offer:
 class Catalogue:
     """The sources' workflows; where two have one name, the earlier source's.
 
+    reserved: names that commands have; a workflow of such a name is a problem, an alias is left out.
     listeners: called after every swap that changed something. A job keeps the graph it was started with, so a swap
     never reaches into a job that runs.
     """
 
-    def __init__(self, sources: Sequence[WorkflowSource]) -> None:
+    def __init__(self, sources: Sequence[WorkflowSource], *, reserved: Collection[str] = ()) -> None:
         self.listeners: list[Callable[[], None]] = []
+        self._reserved = frozenset(reserved)
         self._sources = tuple(sources)
         self._loaded: list[Loaded] = [Loaded() for _ in self._sources]
         self._offer = Offer()
@@ -65,23 +67,26 @@ class Catalogue:
         source = self._sources[n]
         try:
             async with asyncio.timeout(LOAD_SECONDS):
-                self._loaded[n] = _checked(await source.load())
+                self._loaded[n] = _checked(await guarded(source.load()))
         except Exception as error:  # noqa: BLE001 - the source may be a plugin's, and it stops nobody
             words = str(error) if isinstance(error, ChatelierError) else type(error).__name__
-            log.warning("workflow_source_failed", source=source.name, error=words)
+            log.warning("workflows not loaded", source=source.name, error=words)
             return Problem(source=source.name, reason=f"its workflows could not be loaded: {words}")
         return None
 
     async def _follow(self, source: WorkflowSource) -> None:
         try:
-            async for _ in source.changes():
-                await self.refresh()
+            await guarded(self._refresh_with(source))
         except Exception as error:  # noqa: BLE001 - the source may be a plugin's, and it stops nobody
-            log.warning("workflow_source_unwatched", source=source.name, error=str(error))
+            log.warning("workflows not watched", source=source.name, error=str(error))
+
+    async def _refresh_with(self, source: WorkflowSource) -> None:
+        async for _ in source.changes():
+            await self.refresh()
 
     def _swap(self, failures: Sequence[Problem]) -> None:
         before = self._offer
-        self._offer = _merged(self._loaded, failures)
+        self._offer = _merged(self._loaded, failures, self._reserved)
         if (before.workflows, before.problems) != (self._offer.workflows, self._offer.problems):
             for listener in self.listeners:
                 listener()
@@ -98,20 +103,32 @@ def _checked(answer: object) -> Loaded:
     return Loaded(workflows=workflows, problems=problems)
 
 
-def _merged(loaded: Sequence[Loaded], failures: Sequence[Problem]) -> Offer:
+def _merged(loaded: Sequence[Loaded], failures: Sequence[Problem], reserved: Collection[str]) -> Offer:
     problems = [*failures, *(problem for part in loaded for problem in part.problems)]
     names: dict[str, Workflow] = {}
     for workflow in (workflow for part in loaded for workflow in part.workflows):
+        if workflow.name in reserved:
+            problems.append(_of_a_command(workflow, workflow.name))
+            continue
         first = names.setdefault(workflow.name, workflow)
         if first is not workflow:
             problems.append(_taken(workflow, workflow.name, first))
     workflows = tuple(names.values())
     for workflow in workflows:
         for alias in workflow.aliases:
+            if alias in reserved:
+                problems.append(_of_a_command(workflow, alias))
+                continue
             first = names.setdefault(alias, workflow)
             if first is not workflow:
                 problems.append(_taken(workflow, alias, first))
     return Offer(workflows, tuple(problems), names)
+
+
+def _of_a_command(workflow: Workflow, name: str) -> Problem:
+    return Problem(
+        source=workflow.source or workflow.name, reason=f"/{name} is a command already; give the workflow another name"
+    )
 
 
 def _taken(workflow: Workflow, name: str, first: Workflow) -> Problem:

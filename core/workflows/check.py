@@ -1,25 +1,13 @@
 """Holding a graph against what a server has, before anybody pays for it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ..generation.backend import Graph
+from ..commands.words import number as plain_number
+from .choices import mend, model_noun
 from .classes import Classes, Spec, hidden_of, is_output, outputs_count, specs_of
 from .graph import class_of, link_of, links
-from .workflow import Problem, Workflow
-
-MODELS = {
-    "ckpt_name": "checkpoint",
-    "lora_name": "LoRA",
-    "vae_name": "VAE",
-    "unet_name": "diffusion model",
-    "clip_name": "text encoder",
-    "control_net_name": "ControlNet",
-    "style_model_name": "style model",
-    "upscale_model": "upscale model",
-    "model_name": "model",
-}
-"""What an input whose choices are files of the server names."""
+from .workflow import Graph, Problem, Workflow
 
 UNLIKELY = (
     "inpaint",
@@ -103,7 +91,9 @@ def _node_problems(graph: Graph, node: str, classes: Classes, free: set[tuple[st
             yield f"{name} comes from output {link.slot} of node {link.node}, which has {count}"
     yield from (f"the server {reason}" for reason in _absent(graph, node, classes, free))
     for name, value in fields.items():
-        if name in specs and (node, name) not in free:
+        if name in specs and isinstance(value, list) and link_of(value) is None:
+            yield f"{name} is a list, which servers take for a link; a link is [node id, output number]"
+        elif name in specs and (node, name) not in free:
             yield from _bad_number(name, value, specs[name])
 
 
@@ -115,21 +105,16 @@ def _absent(graph: Graph, node: str, classes: Classes, free: Iterable[tuple[str,
         if spec is None or not spec.closed or (node, name) in free or link_of(value) is not None:
             continue
         if isinstance(value, str | int | float) and value not in (spec.choices or ()):
-            what = _model_noun(name, value)
-            if not value:
-                yield f"has no {what or name} at all"
-            else:
-                yield (
-                    f"has no {what} named {value}"
-                    if what
-                    else f"does not know {value} as {name} of {class_of(graph, node)}"
-                )
+            yield _lacking(name, value, spec.choices or (), class_of(graph, node))
 
 
-def _model_noun(name: str, value: object) -> str:
-    known = MODELS.get(name.rstrip("0123456789"), "")
-    files = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".sft", ".onnx")
-    return known or ("model" if str(value).endswith(files) else "")
+def _lacking(name: str, value: object, choices: Sequence[object], class_type: str) -> str:
+    """In brackets what to do, since several servers may be told of in one sentence."""
+    what = model_noun(name, value)
+    if not value:
+        return f"has no {what or name} at all{' (put one there)' if what else ''}"
+    said = f"has no {what} named {value}" if what else f"does not know {value} as {name} of {class_type}"
+    return f"{said} ({mend(name, value, choices)})"
 
 
 def _bad_number(name: str, value: object, spec: Spec) -> Iterator[str]:
@@ -142,6 +127,6 @@ def _bad_number(name: str, value: object, spec: Spec) -> Iterator[str]:
         return
     low, high = spec.number("min"), spec.number("max")
     if low is not None and number < low:
-        yield f"{name} is {number:g}; the least is {low:g}"
+        yield f"{name} is {value}; the least is {plain_number(low)}"
     if high is not None and number > high:
-        yield f"{name} is {number:g}; the most is {high:g}"
+        yield f"{name} is {value}; the most is {plain_number(high)}"

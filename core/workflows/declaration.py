@@ -4,13 +4,12 @@ import hashlib
 import json
 from dataclasses import asdict, replace
 
-from ..generation.backend import Graph
 from .classes import Classes
 from .inputs import in_order, infer
 from .names import name_from
 from .outputs import category_of, outputs_of
 from .sidecar import BadSidecar, Sidecar, checked_outputs, declared_inputs
-from .workflow import Workflow
+from .workflow import Graph, Workflow
 
 PLAIN = Sidecar()
 

@@ -8,13 +8,11 @@ it: over the name and over the default, since some of the nodes answer with the 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from ..chat.messages import FieldType
-from ..generation.backend import Graph
+from ..chat.messages import FILE_TYPES, FieldType
 from .graph import class_of, link_of
 from .names import free_name, name_from
-from .workflow import Input
+from .workflow import Graph, Input, Role
 
 CURRENT = "ComfyUIDeployExternal"
 ANY = "ComfyUIDeploy"
@@ -26,7 +24,6 @@ TYPES: Mapping[str, FieldType] = {
     "NumberFloat": "number", "NumberSlider": "number", "NumberInt": "integer", "NumberSliderInt": "integer", "Seed": "integer",
 }  # fmt: skip
 """By the suffix of the class; everything else takes text."""
-FILES = frozenset({"image", "video", "audio", "file"})
 
 
 def deploy_inputs(graph: Graph) -> list[Input]:
@@ -60,7 +57,8 @@ def _input(graph: Graph, node: str, field: str, name: str) -> Input:
     stands = next((key for key in DEFAULT_FIELDS if fields.get(key) not in (None, "")), "")
     choices = _choices(fields.get("options")) if kind == "choice" else ()
     default = _default(kind, fields.get(stands))
-    over = [key for key in DEFAULT_FIELDS[:3] if key in fields and link_of(fields[key]) is None and kind not in FILES]
+    values = () if kind in FILE_TYPES else DEFAULT_FIELDS[:3]
+    over = [key for key in values if key in fields and link_of(fields[key]) is None]
     return Input(
         name=name,
         type="text" if kind == "choice" and not choices else kind,
@@ -77,7 +75,7 @@ def _input(graph: Graph, node: str, field: str, name: str) -> Input:
     )
 
 
-def _role(suffix: str, kind: FieldType) -> Any:
+def _role(suffix: str, kind: FieldType) -> Role:
     if suffix in {"Seed", "Checkpoint"}:
         return "seed" if suffix == "Seed" else "model"
     return "image" if kind == "image" else ""
@@ -85,7 +83,7 @@ def _role(suffix: str, kind: FieldType) -> Any:
 
 def _default(kind: FieldType, value: object) -> str | int | float | bool | None:
     """The default as the type has it; None for a link, which the graph itself resolves."""
-    if kind in FILES or not isinstance(value, str | int | float):
+    if kind in FILE_TYPES or not isinstance(value, str | int | float):
         return None
     if kind == "boolean":
         return value if isinstance(value, bool) else str(value).lower() == "true"

@@ -6,16 +6,22 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from ..clock import Clock
-from ..generation.backend import Graph
+from ..log import get_logger
 from .classes import Classes
 from .declaration import declare
 from .graph import BadGraph, read_graph
 from .names import name_from
 from .sidecar import BadSidecar, located, read_sidecar
-from .workflow import Loaded, Problem, Workflow
+from .workflow import Graph, Loaded, Problem, Workflow
 
 POLL_SECONDS = 2.0
 SIDECARS = (".yaml", ".yml")
+
+DEEPEST = 50
+"""Levels of lists and objects: node, inputs, and what the widgets of foreign nodes hold."""
+LONGEST_NUMBER = 40
+
+log = get_logger(__name__)
 
 Snapshot = tuple[tuple[str, int, int], ...]
 
@@ -66,7 +72,12 @@ def load_folder(folder: Path) -> Loaded:
     workflows: dict[str, Workflow] = {}
     problems: list[Problem] = []
     for path in _files(folder, (".json",)):
-        workflow, bad = load_file(path)
+        try:
+            workflow, bad = load_file(path)
+        except Exception as error:  # no file takes the others away
+            log.exception("workflow cannot be read", file=str(path))
+            reason = f"it made the reader fail, which is a bug of ours: {type(error).__name__}"
+            workflow, bad = None, (Problem(source=str(path), reason=reason),)
         problems += bad
         if workflow is None:
             continue
@@ -116,13 +127,40 @@ def _declare_with(
 def read_graph_file(path: Path) -> Graph:
     """Raises BadGraph, and OSError when there is no such file."""
     try:
-        return read_graph(json.loads(path.read_bytes().decode("utf-8-sig")))
+        data = json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=_no_number, parse_int=_whole_number)
     except json.JSONDecodeError as error:
         raise BadGraph(f"this is no JSON: {error.msg}, line {error.lineno}") from None
     except UnicodeDecodeError:
         raise BadGraph("this is no JSON: it is not UTF-8 text") from None
     except RecursionError:
         raise BadGraph("it is nested too deeply to be a workflow") from None
+    _check_depth(data)
+    return read_graph(data)
+
+
+def _no_number(name: str) -> None:
+    raise BadGraph(f"this is no JSON: {name} is no number there; write one that ComfyUI can use")
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise BadGraph(f"it holds a whole number of {len(digits)} digits; ComfyUI takes at most 20")
+    return int(digits)
+
+
+def _check_depth(data: object) -> None:
+    """Whatever is made of a graph later may go down into it by recursion."""
+    level = [data]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return
+    raise BadGraph("it is nested too deeply to be a workflow")
 
 
 def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:

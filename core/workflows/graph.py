@@ -4,11 +4,10 @@ import copy
 import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from ..errors import BadInput
-from ..generation.backend import Graph
-from .workflow import Workflow
+from .workflow import Graph, Workflow
 
 Scalar = str | int | float | bool
 """What a field of a node can hold besides a link."""
@@ -37,7 +36,7 @@ EDITOR_FORMAT = (
 
 
 def read_graph(data: object) -> Graph:
-    """Check parsed JSON and give it back as a graph. Raises BadGraph."""
+    """Check parsed JSON and give it back as a graph, with links as servers want them. Raises BadGraph."""
     if not isinstance(data, dict):
         raise BadGraph("a workflow is a JSON object of nodes; export it again with Workflow > Export (API)")
     if isinstance(data.get("nodes"), list):
@@ -46,7 +45,7 @@ def read_graph(data: object) -> Graph:
         raise BadGraph("there is no node in it")
     for node, body in data.items():
         _check_node(node, body)
-    graph = cast(Graph, data)
+    graph = _with_plain_links(data)
     for node in graph:
         _check_links(graph, node)
     run_order(graph)
@@ -61,6 +60,21 @@ def _check_node(node: str, body: object) -> None:
         raise BadGraph("it has no class_type; export the workflow again with Workflow > Export (API)", node)
     if not isinstance(body.get("inputs"), dict):
         raise BadGraph(f"{class_type} has no inputs; write an empty object when it takes none", node)
+
+
+def _with_plain_links(nodes: Mapping[str, Mapping[str, Any]]) -> Graph:
+    """Ids of nodes are text, though a program that wrote the file may have put numbers into the links."""
+
+    def plain(value: Any) -> Any:
+        match value:
+            case [int(source), int(slot)] if not isinstance(source, bool) and str(source) in nodes:
+                return [str(source), slot]
+        return value
+
+    return {
+        node: {**body, "inputs": {name: plain(value) for name, value in body["inputs"].items()}}
+        for node, body in nodes.items()
+    }
 
 
 def _check_links(graph: Graph, node: str) -> None:

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..chat.messages import FieldType
-from ..generation.backend import Graph
 from .classes import Classes, Spec, specs_of
 from .deploy import deploy_inputs
 from .graph import class_of, link_of, links, run_order, title_of, upstream
 from .names import free_name, name_from
 from .tracing import Field, number_field, prompts, same_value, text_field, value_of
 from .words import DESCRIPTIONS, label_for
-from .workflow import Input
+from .workflow import Graph, Input
 
 SEED_LIMIT = 2**32 - 1
 LIMITS: dict[str, tuple[float, float, float | None]] = {

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from ..generation.backend import Graph
 from .classes import Classes, is_output
 from .graph import class_of, links
-from .workflow import Category, Input
+from .workflow import Category, Graph, Input
 
 ResultKind = Literal["image", "animation", "video", "audio", "text", "file"]
 
@@ -36,7 +35,7 @@ def outputs_of(graph: Graph, classes: Classes | None = None) -> tuple[str, ...]:
 
     When no class in it is known as an output, the nodes that feed no other are taken.
     """
-    ends = [node for node in graph if _ends(class_of(graph, node), classes)]
+    ends = [node for node in graph if ends_graph(class_of(graph, node), classes)]
     if not ends:
         fed = {link.node for node in graph for link in links(graph, node).values()}
         ends = [node for node in graph if node not in fed]
@@ -56,7 +55,8 @@ def category_of(graph: Graph, outputs: Sequence[str], inputs: Iterable[Input]) -
     return "to text" if kinds == {"text"} else "utility"
 
 
-def _ends(class_type: str, classes: Classes | None) -> bool:
+def ends_graph(class_type: str, classes: Classes | None) -> bool:
+    """Whether a node of this class gives a result: as the server says, or by its name."""
     if classes is not None and class_type in classes:
         return is_output(classes, class_type)
     return kind_of(class_type) is not None

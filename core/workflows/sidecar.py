@@ -3,18 +3,17 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..chat.messages import FieldType
+from ..chat.messages import FILE_TYPES, FieldType
 from ..errors import BadInput
-from ..generation.backend import Graph
 from .graph import link_of, title_of
 from .names import free_name, name_from
 from .words import label_for
-from .workflow import Category, Input
+from .workflow import Category, Graph, Input, Role
 
 Place = int | str
 Scalar = bool | int | float | str
@@ -44,7 +43,7 @@ class InputNote(BaseModel):
     choices: tuple[Scalar, ...] | None = None
     hidden: bool | None = None
     advanced: bool | None = None
-    role: Literal["prompt", "negative", "seed", "model", "image", ""] | None = None
+    role: Role | None = None
     node: Place | None = None
     input: str | None = None
     targets: tuple[tuple[Place, str], ...] | None = None
@@ -160,28 +159,35 @@ def _apply(graph: Graph, found: list[Input], name: str, note: InputNote) -> None
     places = note.places()
     for node, field in places:
         _check_place(graph, node, field)
-    names = (name, name.removeprefix("input_"))
-    at = next(
-        (n for n, item in enumerate(found) if (set(places) & set(item.targets) if places else item.name in names)), -1
-    )
-    if at < 0 and not places:
+    at = _meant(found, name, places)
+    if at is None and not places:
         raise BadSidecar(
             f"there is no input of this name; there are {_listed(item.name for item in found)}, or say node and input"
         )
     if name_from(name) != name:
         raise BadSidecar("a name has lower-case letters, digits and _, at most 32")
-    if at < 0:
+    if at is None:
         found.append(_noted(_added(graph, name, places), note))
         return
-    others = [item for n, item in enumerate(found) if n != at]
-    for other in others:
-        if other.name == name:
-            found[found.index(other)] = replace(
-                other, name=free_name(name, frozenset(item.name for item in found) | {name})
-            )
+    _make_room(found, at, name)
     before = found[at]
     label = before.label if before.name == name else label_for(name)
     found[at] = _noted(replace(before, name=name, label=label, targets=places or before.targets), note)
+
+
+def _meant(found: Sequence[Input], name: str, places: Sequence[tuple[str, str]]) -> int | None:
+    """Which input the note is about: one that it shares a place with, or where it says none, the one of its name."""
+    names = (name, name.removeprefix("input_"))
+    same = (n for n, item in enumerate(found) if (set(places) & set(item.targets) if places else item.name in names))
+    return next(same, None)
+
+
+def _make_room(found: list[Input], at: int, name: str) -> None:
+    """Another input that was given this name has to take a new one."""
+    taken = frozenset(item.name for item in found) | {name}
+    for n, other in enumerate(found):
+        if n != at and other.name == name:
+            found[n] = replace(other, name=free_name(name, taken))
 
 
 def _check_place(graph: Graph, node: str, field: str) -> None:
@@ -220,7 +226,7 @@ def _noted(item: Input, note: InputNote) -> Input:
     if note.choices is not None:
         changes["choices"] = tuple(str(choice) for choice in note.choices)
         changes.setdefault("type", "choice")
-    if changes.get("type") in {"image", "video", "audio", "file"}:
+    if changes.get("type") in FILE_TYPES:
         changes.setdefault("default", None)
     if changes.get("required"):
         changes.setdefault("default", None)
@@ -230,22 +236,31 @@ def _noted(item: Input, note: InputNote) -> Input:
 
 
 def _checked(item: Input) -> Input:
-    low, high, default = item.minimum, item.maximum, item.default
+    low, high = item.minimum, item.maximum
     if low is not None and high is not None and low > high:
         raise BadSidecar(f"min {low:g} is more than max {high:g}")
-    if item.type == "choice" and not item.choices:
-        raise BadSidecar("say which choices there are, such as `choices: [a, b]`")
-    if item.type == "choice" and default is not None and str(default) not in item.choices:
-        raise BadSidecar(f"the default {default} is none of the choices {_listed(item.choices)}")
-    numeric = item.type in {"integer", "number"}
-    if default is not None and numeric:
-        if isinstance(default, str | bool):
-            raise BadSidecar(f"the default of a number is a number, not {default!r}")
-        if (low is not None and default < low) or (high is not None and default > high):
-            raise BadSidecar(f"the default {default} is not between min and max")
+    if item.type == "choice":
+        _check_choices(item)
+    if item.type in {"integer", "number"} and item.default is not None:
+        _check_number(item, item.default)
     if item.hidden and item.required:
         raise BadSidecar("it is hidden and required: give it a default, or show it")
     return replace(item, default=_typed(item))
+
+
+def _check_choices(item: Input) -> None:
+    if not item.choices:
+        raise BadSidecar("say which choices there are, such as `choices: [a, b]`")
+    if item.default is not None and str(item.default) not in item.choices:
+        raise BadSidecar(f"the default {item.default} is none of the choices {_listed(item.choices)}")
+
+
+def _check_number(item: Input, default: Scalar) -> None:
+    low, high = item.minimum, item.maximum
+    if isinstance(default, str | bool):
+        raise BadSidecar(f"the default of a number is a number, not {default!r}")
+    if (low is not None and default < low) or (high is not None and default > high):
+        raise BadSidecar(f"the default {default} is not between min and max")
 
 
 def _typed(item: Input) -> Scalar | None:

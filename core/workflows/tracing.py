@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..generation.backend import Graph
 from .graph import Link, Scalar, class_of, link_of, links, title_of, upstream
+from .workflow import Graph
 
 SAMPLER = re.compile(r"sampler|guider", re.IGNORECASE)
 POSITIVE = ("positive", "cond1", "conditioning")

@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..chat.messages import FieldType
 
+Graph = Mapping[str, Mapping[str, Any]]
+"""API format: node id → {"class_type", "inputs", "_meta"?}."""
 Category = Literal["text to image", "image to image", "to video", "to text", "utility"]
+Role = Literal["prompt", "negative", "seed", "model", "image", ""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,7 @@ class Input:
     name: str
     type: FieldType
     targets: tuple[tuple[str, str], ...]
-    role: Literal["prompt", "negative", "seed", "model", "image", ""] = ""
+    role: Role = ""
     label: str = ""
     description: str = ""
     required: bool = False
@@ -47,7 +50,7 @@ class Workflow:
     title: str
     description: str
     category: Category
-    graph: Mapping[str, Mapping[str, Any]]
+    graph: Graph
     inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
     expect_seconds: float = 0
@@ -72,6 +75,7 @@ class Loaded:
     problems: Sequence[Problem] = field(default=())
 
 
+@runtime_checkable
 class WorkflowSource(Protocol):
     """Where workflows come from: a folder, a ComfyDeploy account."""
 

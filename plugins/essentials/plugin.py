@@ -42,7 +42,25 @@ RUNS = (
         overlap="concurrent",
         group="Your pictures",
     ),
-    Command(name="again", summary="Repeat your last run with a new seed", handler=runs.again, group="Your pictures"),
+    Command(
+        name="again",
+        aliases=("regen",),
+        summary="Repeat one of your last five runs with a new seed",
+        handler=runs.again,
+        options=(
+            Option(
+                name="run",
+                type="integer",
+                description="Which one: 1 is the newest",
+                default=1,
+                minimum=1,
+                maximum=5,
+                rest=True,
+            ),
+        ),
+        examples=("/again", "/again 2"),
+        group="Your pictures",
+    ),
     Command(
         name="show",
         summary="Show a result again, with its buttons",

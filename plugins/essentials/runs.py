@@ -20,9 +20,13 @@ async def status(call: Call) -> None:
 
 
 async def again(call: Call) -> None:
-    if not call.session.runs:
+    """One of the last five runs, 1 for the newest."""
+    runs, n = call.session.runs, int(call.values.get("run") or 1)
+    if not runs:
         raise BadInput(words.NO_RUNS)
-    await press(call, OnJob(job=call.session.runs[0], verb="again"), {})
+    if n > len(runs):
+        raise BadInput(words.fewer_runs(len(runs)))
+    await press(call, OnJob(job=runs[n - 1], verb="again"), {})
 
 
 async def show(call: Call) -> None:

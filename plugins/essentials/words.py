@@ -12,6 +12,10 @@ QUIT = "All right, forgotten."
 NOTHING_TO_QUIT = "There is no open question here."
 
 
+def fewer_runs(count: int) -> str:
+    return f"You have made {count} so far: /again 1 is the newest, /again {count} the oldest of them."
+
+
 def cancelling(count: int) -> str:
     """Each card says what becomes of its job."""
     return "Cancelling your job." if count == 1 else f"Cancelling your {count} jobs."

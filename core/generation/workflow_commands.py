@@ -8,6 +8,7 @@ from ..commands.call import Call, Work
 from ..commands.command import Command
 from ..errors import BadInput
 from ..media.blob import Blob
+from ..storage import Tx
 from ..workflows.binding import bind, options_of
 from ..workflows.workflow import Workflow
 from . import words
@@ -43,7 +44,7 @@ async def order(call: Call, workflow: Workflow, values: Mapping[str, Any], work:
     wanted = wanted_run(workflow, values)
     terms = terms_of(call.runtime)
 
-    async def accept(tx: Any) -> None:
+    async def accept(tx: Tx) -> None:
         if work is not None:
             await work(tx)
         await take(tx, call.person.key, call.address, call.arrival.key, [wanted], terms, command=call.command.name)

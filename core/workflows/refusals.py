@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .backend import Graph
+from ..chat.graphemes import shorten
+from .choices import mend
+from .workflow import Graph
 
 MOST_SENTENCES = 3
 LONGEST_VALUE = 80
@@ -30,11 +32,22 @@ def words_of_error(data: Mapping[str, Any], graph: Graph) -> str:
     """The sentence for an `execution_error` message."""
     node = node_title(graph, str(data.get("node_id", "")), str(data.get("node_type", "")))
     said = _plain(str(data.get("exception_message", "")))
-    if "out of memory" in said.lower() or "OutOfMemory" in str(data.get("exception_type", "")):
+    if ran_out_of_memory(data):
         return f"{node}: the server ran out of memory; try a smaller picture or fewer at once."
     if said.startswith("cannot identify image file"):
         return f"{node}: the picture cannot be read; send it as PNG, JPEG or WebP."
     return _sentence(f"{node}: {said}") if said else f"{node} failed and did not say why."
+
+
+def words_of_skipped(reason: str) -> str:
+    """The note beside a success of which a part did not run. reason: a sentence of the functions above."""
+    return f"A part of this workflow did not run: {reason}"
+
+
+def ran_out_of_memory(data: Mapping[str, Any]) -> bool:
+    """Whether an `execution_error` message says so: it may go better elsewhere, or later."""
+    said = " ".join(str(data.get("exception_message", "")).lower().split())
+    return "out of memory" in said or "OutOfMemory" in str(data.get("exception_type", ""))
 
 
 def node_title(graph: Graph, node: str, class_name: str = "") -> str:
@@ -72,7 +85,7 @@ def _of_input(error: Mapping[str, Any]) -> str:
         case "invalid_input_type":
             return f"{name} must be {_kind(info)}, not {_value(info)}"
         case "value_not_in_list":
-            return f"{name}: {_not_in_list(info)}"
+            return f"{name}: {_not_in_list(name, info)}"
         case "return_type_mismatch":
             return f"{name} is connected to something of another type ({info.get('received_type', 'unknown')})"
         case "custom_validation_failed":
@@ -122,31 +135,22 @@ def _kind(info: Mapping[str, Any]) -> str:
     )
 
 
-def _not_in_list(info: Mapping[str, Any]) -> str:
+def _not_in_list(name: str, info: Mapping[str, Any]) -> str:
     config = info.get("input_config")
     choices: Any = None
     if isinstance(config, Sequence) and config:
         choices = config[1].get("options") if config[0] == "COMBO" and len(config) > 1 else config[0]
-    value = _value(info)
-    if choices is None:
-        return f"this server does not have {value}"
-    if not choices:
-        return f"this server does not have {value}; it has none at all, so a file must be installed first"
-    shown = ", ".join(_cut(str(choice)) for choice in list(choices)[:8])
-    return f"this server does not have {value}; it has {shown}{', …' if len(choices) > 8 else ''}"
+    listed = choices if isinstance(choices, list | tuple) else None
+    return f"this server does not have {_value(info)}; {mend(name, info.get('received_value'), listed)}"
 
 
 def _value(info: Mapping[str, Any]) -> str:
     value = info.get("received_value")
-    return f"“{_cut(value)}”" if isinstance(value, str) else _cut(_number(value))
+    return f"“{shorten(value, LONGEST_VALUE)}”" if isinstance(value, str) else shorten(_number(value), LONGEST_VALUE)
 
 
 def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _plain(text: str) -> str:
