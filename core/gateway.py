@@ -7,26 +7,26 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
+
+from starlette.routing import BaseRoute
 
 from .accounts import Account
-from .chat.buttons import ACTIONS, NUMBERINGS
 from .chat.capabilities import Capabilities
-from .chat.inbox import ARRIVALS, Inbox
+from .chat.inbox import Inbox
+from .chat.incoming import cleaned
 from .chat.messages import FILE_TYPES, ChatRef, Choice, Event, FileRef, FirstAnswer
 from .chat.outbox import MESSAGES
-from .chat.platform import Deletes, Edits, Finds, Platform, Published, Publishes, Signals
+from .chat.platform import Platform, Published, Publishes
 from .clock import Clock, SystemClock
 from .commands.command import Command
 from .commands.complete import complete
 from .commands.registry import Registry
 from .errors import ChatelierError, OperatorMust, Refused
-from .generation.backend import Backend
 from .generation.dispatcher import Dispatcher
-from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, RUNS, WORKLOADS
 from .generation.placing import Placing
+from .generation.queue import Queue
 from .generation.run import Workshop
 from .generation.workflow_commands import command_for
 from .handling import Handling
@@ -38,27 +38,20 @@ from .media.blob import Blobs
 from .media.blobs import FolderBlobs
 from .media.intake import Intake
 from .media.pictures import PictureLimits, Pictures
-from .media.references import BLOB_REFS, BLOBS
-from .people.people import PEOPLE
 from .plugins import Plugins
-from .sessions.session import SESSIONS
+from .registered import add_named, backends_of, catalogue_of, collect, commands_of, open_store_of, undeclared
 from .settings import Settings
-from .storage import Kind, Store
-from .supervise import Health, Supervised, Watchdog
-from .workflows.catalogue import Catalogue
-from .workflows.folder import FolderSource
-from .workflows.workflow import WorkflowSource
+from .storage import Store
+from .supervise import Health, Supervised, Watchdog, apart, guarded, reason
 
 log = get_logger(__name__)
 
-KINDS: Sequence[Kind[Any]] = (
-    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BLOBS, BLOB_REFS, JOBS, MESSAGES, NUMBERINGS, ORDERS, PEOPLE, RESULTS, RUNS,
-    SESSIONS, WORKLOADS,
-)  # fmt: skip
 FETCH_SECONDS = 600.0
+"""How long results that cannot be fetched or stored are tried for."""
 DRAIN_SECONDS = 10.0
+"""At a stop: for handlers and jobs to end by themselves. A container is killed after thirty seconds, often ten."""
 DELIVER_SECONDS = 3.0
-COMPLETE_SECONDS = 1.0
+"""At a stop, after that: for messages that are on their way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +65,6 @@ class Patience:
     stop: float = 5.0
     publish: float = 10.0
     handler: float = 120.0
-
-
-@runtime_checkable
-class _Source(WorkflowSource, Protocol):
-    """The same, in a form that an object can be compared with."""
 
 
 class Runtime:
@@ -98,6 +86,7 @@ class Runtime:
         self.accepting = True
         self.accounts: dict[str, Account] = {}
         self.previews: dict[str, bytes] = {}
+        self.queue = Queue(store, clock)
         self.inbox = Inbox(store, self.owner)
         self.registry = Registry()
         self.handling = Handling(self)
@@ -121,8 +110,7 @@ class Runtime:
         self.housekeeping = Housekeeping(self.store, blobs, self.settings.retention, self.clock)
         self.platforms: dict[str, Platform] = {}
         self.intake = Intake(self.platforms, self.blobs, self.pictures, limits.upload_bytes)
-        self.backends: dict[str, Backend] = {}
-        self._collect("register_backends", Backend, partial(_add_named, self.backends))
+        self.backends = backends_of(self.settings, self.plugins, self._problem)
         self.backend_lives = {
             name: Supervised(name, backend.run, self.clock) for name, backend in self.backends.items()
         }
@@ -150,13 +138,16 @@ class Runtime:
         """A plugin's lifespan in a task of its own, so that what goes wrong in there does not cancel the gateway."""
         begun, stop = asyncio.Event(), asyncio.Event()
 
+        async def inside() -> None:
+            async with life:
+                begun.set()
+                await stop.wait()
+
         async def live() -> None:
             try:
-                async with life:
-                    begun.set()
-                    await stop.wait()
+                await apart(inside())
             except Exception as error:  # noqa: BLE001 - a plugin's own tasks; the gateway runs without them
-                self._problem(f"plugin {plugin}: {error}")
+                self._problem(f"plugin {plugin}: {reason(error)}")
             finally:
                 begun.set()
 
@@ -185,8 +176,8 @@ class Runtime:
 
     async def _offer(self) -> None:
         """Commands of plugins, then one for each workflow; the latter follow the catalogue."""
-        self._collect("register_commands", Command, self._add_command)
-        self.catalogue = catalogue_of(self.settings, self.plugins, self.clock, self._problem)
+        self.registry = commands_of(self.settings, self.plugins, self._problem)
+        self.catalogue = catalogue_of(self.settings, self.plugins, self.clock, self.registry, self._problem)
         self.catalogue.listeners.append(self._follow_catalogue)
         await self.catalogue.refresh()
 
@@ -199,21 +190,27 @@ class Runtime:
     def _collect(self, hook: str, kind: Any, take: Callable[[Any], str]) -> None:
         collect(self.plugins, hook, kind, take, self._problem, self.settings)
 
-    def _add_command(self, command: Command) -> str:
-        try:
-            self.registry.add(command)
-        except ValueError as error:
-            return str(error)
-        return ""
+    def routes(self) -> list[BaseRoute]:
+        """What plugins serve on the one port."""
+        routes: list[BaseRoute] = []
+
+        def add(route: BaseRoute) -> str:
+            routes.append(route)
+            return ""
+
+        self._collect("register_routes", BaseRoute, add)
+        return routes
 
     def _add_platform(self, platform: Platform) -> str:
-        refusal = undeclared(platform) or _add_named(self.platforms, platform)
+        refusal = undeclared(platform) or add_named(self.platforms, platform)
         if not refusal:
             self.accounts[platform.name] = self._account(platform)
         return refusal
 
     def _account(self, platform: Platform) -> Account:
-        return Account(platform, self, self.store, self.owner, clock=self.clock, previews=self.previews)
+        return Account(
+            platform, self, self.store, self.owner, clock=self.clock, previews=self.previews, queue=self.queue
+        )
 
     def _problem(self, words: str) -> None:
         log.error("problem", problem=words)
@@ -245,7 +242,7 @@ class Runtime:
         return tuple(self.accounts)
 
     async def receive(self, event: Event) -> FirstAnswer:
-        return await self.handling.receive(event)
+        return await self.handling.receive(cleaned(event))
 
     async def complete(self, chat: ChatRef, sender: str, command: str, option: str, typed: str) -> Sequence[Choice]:
         return complete(self.registry, command, option, typed)
@@ -267,9 +264,12 @@ class Runtime:
     async def refusal(self, event: Event, command: str) -> str:
         """Why plugins do not let this call pass, "" when they do."""
         for answer in await self.plugins.every("admit", seconds=2.0, event=event, command=command):
-            if answer.error is not None:
+            if answer.error is None and not isinstance(answer.value, str):
+                log.error("admit answered with no words", plugin=answer.plugin, type=type(answer.value).__name__)
+            if not isinstance(answer.value, str):
                 return f"The plugin {answer.plugin} could not decide whether that is allowed. Please try again."
-            return str(answer.value)
+            if answer.value:
+                return answer.value
         return ""
 
     async def read_files(self, command: Command, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -359,9 +359,9 @@ class Runtime:
     async def _publish_to(self, account: str, network: Publishes) -> None:
         try:
             async with asyncio.timeout(self.patience.publish):
-                await network.publish(self.commands)
+                await guarded(network.publish(self.commands))
         except Exception as error:  # noqa: BLE001 - a platform's code may raise anything
-            log.warning("commands not published", account=account, error=str(error) or type(error).__name__)
+            log.warning("commands not published", account=account, error=reason(error))
 
     # --- health
 
@@ -385,52 +385,6 @@ class Runtime:
         """Of accounts and backends, by name."""
         parts = {name: account.connection.health for name, account in self.accounts.items()}
         return {**parts, **{name: life.health for name, life in self.backend_lives.items()}}
-
-
-def collect(
-    plugins: Plugins,
-    hook: str,
-    kind: Any,
-    take: Callable[[Any], str],
-    problem: Callable[[str], None],
-    settings: Settings,
-) -> None:
-    """Take what plugins register, and go on without what cannot be used. take: answers why it was not taken, or ""."""
-    for plugin, one in plugins.collect(hook, settings=settings):
-        try:
-            refusal = take(one) if isinstance(one, kind) else f"{hook}: a {type(one).__name__} is no such thing"
-        except Exception as error:  # noqa: BLE001 - a plugin's object is asked here for the first time
-            refusal = f"{hook}: {type(error).__name__}: {error}"
-        if refusal:
-            problem(f"plugin {plugin}: {refusal}")
-
-
-def _add_named(known: dict[str, Any], one: Any) -> str:
-    """Why it was not added, "" when it was."""
-    name = one.name
-    if not isinstance(name, str):
-        return f"{name!r} is no name"
-    if name in known:
-        return f"the name {name} is taken"
-    known[name] = one
-    return ""
-
-
-def undeclared(platform: Platform) -> str:
-    """Where what a platform declares and what it can do differ; "" when they agree."""
-    can = platform.capabilities()
-    pairs = (
-        ("edits", can.edit_text or can.edit_media, Edits),
-        ("deletes", can.delete, Deletes),
-        ("finds", can.finds, Finds),
-        ("busy signs or reactions", can.busy or can.reactions, Signals),
-    )
-    for what, declared, protocol in pairs:
-        if bool(declared) != isinstance(platform, protocol):
-            return (
-                f"{platform.name} {'declares' if declared else 'does not declare'} {what}, but its class says otherwise"
-            )
-    return ""
 
 
 @contextmanager
@@ -462,27 +416,3 @@ async def open_runtime(
         runtime = Runtime(settings, plugins, wrap(store), clock, alone=alone, patience=patience)
         await runtime.build(stack)
         yield runtime
-
-
-def catalogue_of(
-    settings: Settings, plugins: Plugins, clock: Clock, problem: Callable[[str], None] = log.error
-) -> Catalogue:
-    """The operator's folder first, so that a file there takes the place of a shipped workflow; then what plugins bring."""
-    sources: dict[str, WorkflowSource] = {}
-    collect(plugins, "register_workflow_sources", _Source, partial(_add_named, sources), problem, settings)
-    return Catalogue([FolderSource(settings.workflows.folder, clock=clock), *sources.values()])
-
-
-@asynccontextmanager
-async def open_store_of(settings: Settings, plugins: Plugins, clock: Clock) -> AsyncIterator[Store]:
-    """The configured store. Raises OperatorMust when no plugin opens such a URL."""
-    kinds = [*KINDS, *(kind for _, kind in plugins.collect("register_kinds"))]
-    openers = dict(item for _, item in plugins.collect("register_stores"))
-    scheme = settings.store.partition(":")[0]
-    if scheme not in openers:
-        known = ", ".join(sorted(openers)) or "none"
-        raise OperatorMust(
-            f"store: no plugin opens {scheme}: URLs; known are {known}. Install or switch on its plugin."
-        )
-    async with openers[scheme](settings.store, kinds, clock) as store:
-        yield store

@@ -4,8 +4,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, TextIO
 from urllib.parse import quote
 
@@ -30,8 +29,8 @@ _SECRET_TEXT = (
     (re.compile(r"(://[^\s/:@\"']*:)[^\s/@\"']+@"), rf"\1{HIDDEN}@"),
     (re.compile(r"\b(Bearer|Basic|Bot) [\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),
 )
-# httpx says every URL at this level.
-_TALKATIVE = ("httpx", "httpcore", "uvicorn", "websockets", "PIL", "asyncio")
+TALKATIVE = ("httpx", "httpcore", "uvicorn", "websockets", "PIL", "asyncio")
+"""Loggers that are heard from WARNING on: httpx, for one, says every URL below it."""
 
 
 class Secrets:
@@ -92,24 +91,8 @@ def configure(level: str = "INFO", *, stream: TextIO | None = None, pretty: bool
     root = logging.getLogger()
     root.handlers[:] = [_handler(stream, pretty=pretty)]
     root.setLevel(level)
-    for name in _TALKATIVE:
+    for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-
-
-@contextmanager
-def sent_to(stream: TextIO, level: str = "DEBUG") -> Iterator[None]:
-    """All logs as JSON lines to this stream for a while; for tests."""
-    root = logging.getLogger()
-    handlers, root_level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in _TALKATIVE}
-    configure(level, stream=stream, pretty=False)
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(root_level)
-        for name, before in levels.items():
-            logging.getLogger(name).setLevel(before)
 
 
 def _handler(stream: TextIO, *, pretty: bool) -> logging.Handler:

@@ -3,16 +3,17 @@
 import asyncio
 import importlib.util
 import inspect
+import re
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 from pydantic import BaseModel
@@ -21,14 +22,23 @@ from . import hookspecs
 from .errors import ChatelierError, Refused
 from .log import get_logger, redact
 from .settings.environment import LOAD_PLUGINS, TRACE_PLUGINS
+from .settings.load import NAMESPACES
 from .settings.models import PluginSettings, Settings
 from .settings.shape import fields
 from .settings.words import nearest
+from .storage import Kind, StoreOpener
+from .supervise import guarded, reason
+
+T = TypeVar("T")
 
 log = get_logger(__name__)
 
 GROUP = "chatelier"
 _LOCAL = "_chatelier_local_"
+_PAIRS = frozenset({"register_settings", "register_stores", "register_cli"})
+"""Hooks whose `register` takes a name and a thing; the others' takes the thing alone."""
+_SECTION = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +84,7 @@ class Plugins:
         self._infos: dict[str, PluginInfo] = {}
         self._broken: dict[str, str] = {}
         self._modules: dict[str, str] = {}
+        self._found: set[str] = set()
 
     @property
     def loaded(self) -> tuple[PluginInfo, ...]:
@@ -83,6 +94,11 @@ class Plugins:
     def broken(self) -> Mapping[str, str]:
         """Name → why it could not be loaded, or was withdrawn later. A second plugin of a name stands here with its origin."""
         return MappingProxyType(self._broken)
+
+    @property
+    def found(self) -> frozenset[str]:
+        """The names of all that are there, whether they are loaded, off or broken."""
+        return frozenset(self._found)
 
     @property
     def off(self) -> tuple[str, ...]:
@@ -98,6 +114,7 @@ class Plugins:
     def load_entry_points(self, *, only_of: str = "") -> None:
         """The installed plugins. only_of: a distribution, to leave out the others."""
         installed = entry_points(group=GROUP)
+        self._found |= installed.names
         for name in sorted((self._only or set()) - installed.names - {""}):
             self._break(name, f"{LOAD_PLUGINS} names it, but it is not installed")
         for entry in installed:
@@ -130,20 +147,16 @@ class Plugins:
         return ""
 
     def collect(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
-        """Call a hook that registers: (plugin, what it registered), a tuple when `register` takes several arguments.
+        """Call a hook that registers: (plugin, what it registered), a pair when `register` takes a name and a thing.
 
         A plugin that raises is withdrawn: nothing that it registered in this call counts, and its other hooks are not called any more.
         """
         collected = []
         for implementation in self._implementations(hook):
             items: list[Any] = []
-
-            def register(*item: Any, items: list[Any] = items) -> None:
-                items.append(item[0] if len(item) == 1 else item)
-
-            answer = self._call(implementation, hook, {"register": register, **arguments})
+            answer = self._call(implementation, hook, {"register": _register(hook, items), **arguments})
             if answer.error is not None:
-                self._withdraw(answer.plugin, f"{hook}: {_words(answer.error)}", answer.error)
+                self.withdraw(answer.plugin, f"{hook}: {reason(answer.error)}", answer.error)
             else:
                 collected += [(answer.plugin, item) for item in items]
         return collected
@@ -154,21 +167,50 @@ class Plugins:
         for implementation in self._implementations(hook):
             answer = self._call(implementation, hook, arguments)
             if answer.error is not None:
-                self._withdraw(answer.plugin, f"{hook}: {_words(answer.error)}", answer.error)
+                self.withdraw(answer.plugin, f"{hook}: {reason(answer.error)}", answer.error)
             elif answer.value is not None:
                 found.append((answer.plugin, answer.value))
         return found
 
     def settings_models(self) -> dict[str, type[BaseModel]]:
-        """Section → model, from `register_settings`. Who claims what is taken is withdrawn."""
-        taken: dict[str, tuple[str, type[BaseModel]]] = {}
-        for plugin, (section, model) in self.collect("register_settings"):
-            owner = taken[section][0] if section in taken else "the core" * (section.split(".")[0] in fields(Settings))
-            if owner:
-                self._withdraw(plugin, f"register_settings: the section {section} belongs to {owner}")
+        """Section → model, from `register_settings`."""
+        core = {*fields(Settings), *NAMESPACES}
+        return self._by_name(
+            "register_settings", _section, lambda name: name in core or name.split(".")[0] in fields(Settings)
+        )
+
+    def kinds(self, core: Sequence[Kind[Any]]) -> list[Kind[Any]]:
+        """The core's, then those from `register_kinds`."""
+        names = {kind.name for kind in core}
+        return [*core, *self._by_name("register_kinds", _kind, names.__contains__).values()]
+
+    def stores(self) -> dict[str, StoreOpener]:
+        """URL scheme → what opens it, from `register_stores`."""
+        return self._by_name("register_stores", _store, lambda _: False)
+
+    def _by_name(
+        self, hook: str, read: Callable[[Any], tuple[str, T]], is_of_the_core: Callable[[str], bool]
+    ) -> dict[str, T]:
+        """What was registered. Who registers what `read` refuses, or under a name that is taken, is withdrawn."""
+        taken: dict[str, tuple[str, T]] = {}
+        for plugin, item in self.collect(hook):
+            if plugin in self._broken:
+                continue
+            try:
+                name, thing = read(item)
+                if owner := "the core" if is_of_the_core(name) else name in taken and taken[name][0]:
+                    raise Refused(f"the name {name} belongs to {owner}")
+            except Exception as error:  # noqa: BLE001 - a plugin's object is asked here for the first time
+                self.withdraw(plugin, f"{hook}: {reason(error)}", error)
             else:
-                taken[section] = (plugin, model)
-        return {section: model for section, (plugin, model) in taken.items() if plugin not in self._broken}
+                taken[name] = (plugin, thing)
+        return {name: thing for name, (plugin, thing) in taken.items() if plugin not in self._broken}
+
+    def withdraw(self, name: str, why: str, error: BaseException | None = None) -> None:
+        """Go on without a plugin that is loaded; what it registered before stays where it is."""
+        if self._infos.pop(name, None) is not None:
+            self._manager.unregister(name=name)
+        self._break(name, why, error)
 
     async def answers(self, hook: str, *, seconds: float, **arguments: Any) -> AsyncIterator[Answer]:
         """What each plugin says, one after the other, each within `seconds`. An error is logged and ends nobody else's turn."""
@@ -204,6 +246,7 @@ class Plugins:
         return last
 
     def _load(self, name: str, origin: str, version: str, module: str, find: Callable[[], object]) -> None:
+        self._found.add(name)
         if name in self._settings.off:
             return
         if name in self._infos:
@@ -215,11 +258,13 @@ class Plugins:
             plugin = find()
             plugin = plugin() if inspect.isclass(plugin) else plugin
             hooks = _checked(plugin, self._hooks)
+            version = version or str(getattr(plugin, "__version__", ""))
             self._manager.register(plugin, name)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin does while it is imported and made
-            self._break(name, _words(error), error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a plugin does while it is imported and made
+            self._break(name, reason(error), error)
             return
-        version = version or str(getattr(plugin, "__version__", ""))
         self._infos[name] = PluginInfo(name=name, origin=origin, version=version, hooks=hooks)
         own = plugin.__name__ if inspect.ismodule(plugin) else type(plugin).__module__
         self._modules |= dict.fromkeys({module, own} - {""}, name)
@@ -234,7 +279,9 @@ class Plugins:
         with self._traced(implementation, hook):
             try:
                 value = implementation.function(**_accepted(implementation, arguments))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own code
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a plugin's own code, which may even call sys.exit()
                 return Answer(plugin=implementation.plugin_name, error=error)
         if inspect.iscoroutine(value):
             value.close()
@@ -245,20 +292,23 @@ class Plugins:
     async def _ask(
         self, implementation: pluggy.HookImpl, hook: str, arguments: Mapping[str, Any], seconds: float
     ) -> Answer:
+        async def answer() -> Any:
+            value = implementation.function(**_accepted(implementation, arguments))
+            return await value if inspect.isawaitable(value) else value
+
         name = implementation.plugin_name
         limit = asyncio.timeout(seconds)
         with self._traced(implementation, hook):
             try:
                 async with limit:
-                    value = implementation.function(**_accepted(implementation, arguments))
-                    return Answer(plugin=name, value=await value if inspect.isawaitable(value) else value)
+                    return Answer(plugin=name, value=await guarded(answer()))
             except asyncio.CancelledError as cancelled:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise
                 error: BaseException = cancelled  # the plugin awaited something that was cancelled
-            except (Exception, SystemExit) as raised:  # noqa: BLE001 - a plugin's own code
+            except Exception as raised:  # noqa: BLE001 - a plugin's own code
                 error = TimeoutError(f"no answer within {seconds:g} s") if limit.expired() else raised
-        log.error("plugin failed", plugin=name, hook=hook, reason=_words(error), exc_info=error)
+        log.error("plugin failed", plugin=name, hook=hook, reason=reason(error), exc_info=error)
         return Answer(plugin=name, error=error)
 
     @contextmanager
@@ -271,15 +321,10 @@ class Plugins:
                 milliseconds = round((time.perf_counter() - started) * 1000, 2)
                 log.info("plugin called", plugin=implementation.plugin_name, hook=hook, milliseconds=milliseconds)
 
-    def _withdraw(self, name: str, reason: str, error: BaseException | None = None) -> None:
-        if self._infos.pop(name, None) is not None:
-            self._manager.unregister(name=name)
-        self._break(name, reason, error)
-
-    def _break(self, name: str, reason: str, error: BaseException | None = None) -> None:
-        self._broken[name] = redact(reason)
+    def _break(self, name: str, why: str, error: BaseException | None = None) -> None:
+        self._broken[name] = redact(why)
         bug = None if isinstance(error, ChatelierError) else error
-        log.error("plugin is broken, going on without it", plugin=name, reason=reason, exc_info=bug)
+        log.error("plugin is broken, going on without it", plugin=name, reason=why, exc_info=bug)
 
 
 def _manager(hooks: ModuleType | type) -> pluggy.PluginManager:
@@ -311,6 +356,9 @@ def _checked(plugin: object, hooks: ModuleType | type) -> tuple[str, ...]:
             plain = caller.name.startswith("register_") or caller.name == "lifespan"
             if plain and inspect.iscoroutinefunction(implementation.function):
                 raise Refused(f"{caller.name} should be a plain function, without async")
+            if any(has(implementation.function) for has in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
+                mend = "put @asynccontextmanager before it" if caller.name == "lifespan" else "return a value instead"
+                raise Refused(f"{caller.name} should not yield; {mend}")
     return tuple(sorted(caller.name for caller in callers))
 
 
@@ -343,5 +391,41 @@ def _accepted(implementation: pluggy.HookImpl, arguments: Mapping[str, Any]) -> 
     return {name: arguments[name] for name in implementation.argnames}
 
 
-def _words(error: BaseException) -> str:
-    return str(error) if isinstance(error, ChatelierError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+def _register(hook: str, items: list[Any]) -> Callable[..., None]:
+    """What the hook is given; it takes as many arguments as the hook says."""
+
+    def one(thing: Any, /) -> None:
+        items.append(thing)
+
+    def pair(name: Any, thing: Any, /) -> None:
+        items.append((name, thing))
+
+    register = pair if hook in _PAIRS else one
+    register.__qualname__ = "register"  # so is it called in the error about its arguments
+    return register
+
+
+def _section(item: tuple[Any, Any]) -> tuple[str, type[BaseModel]]:
+    name, model = item
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise Refused(f"{name!r} needs a pydantic model, and {model!r} is none")
+    return _named(name, _SECTION, 'a section, such as "backends.comfyui"'), model
+
+
+def _kind(kind: Any) -> tuple[str, Kind[Any]]:
+    if not isinstance(kind, Kind):
+        raise Refused(f"{kind!r} is no Kind")
+    return kind.name, kind
+
+
+def _store(item: tuple[Any, Any]) -> tuple[str, StoreOpener]:
+    name, opener = item
+    if not callable(opener):
+        raise Refused(f"{name!r} needs something that opens a store, and {opener!r} does not")
+    return _named(name, _SCHEME, 'the scheme of a URL, such as "sqlite"'), opener
+
+
+def _named(name: Any, pattern: re.Pattern[str], what: str) -> str:
+    if not (isinstance(name, str) and pattern.fullmatch(name)):
+        raise Refused(f"{name!r} is not the name of {what}")
+    return name

@@ -19,6 +19,7 @@ from .log import get_logger, redact
 log = get_logger(__name__)
 
 FIRST_SECONDS = 1.0
+"""The first pause; each loss doubles it."""
 LONGEST_SECONDS = 60.0
 HEALTHY_SECONDS = 60.0
 """After so long on line a loss counts as the first one again."""
@@ -87,8 +88,8 @@ class Supervised:
             while True:
                 error = await self._once()
                 if not self._mends and (must := _leaf(error, OperatorMust)) is not None:
-                    self._become("stopped by a setting", last_error=_words(must))
-                    log.error("stopped until the operator mends it", part=self.health.name, reason=_words(must))
+                    self._become("stopped by a setting", last_error=reason(must))
+                    log.error("stopped until the operator mends it", part=self.health.name, reason=reason(must))
                     await asyncio.Event().wait()
                 await self._pause(error)
         finally:
@@ -100,12 +101,16 @@ class Supervised:
         if not self._announces:
             self.up()
         try:
-            await apart(self._run())
+            await apart(self._begin())
         except Swallowed as error:
             return error  # something that the part itself awaited was cancelled
         except Exception as error:  # noqa: BLE001 - a plugin's own loop; whatever it raises, it runs again
             return error
         return ChatelierError("it ended by itself")
+
+    async def _begin(self) -> None:
+        """Inside of the task: a `run` without `async` may raise as soon as it is called."""
+        await self._run()
 
     async def _pause(self, error: BaseException) -> None:
         if self._up_since is not None and self._clock.monotonic() - self._up_since >= HEALTHY_SECONDS:
@@ -119,12 +124,12 @@ class Supervised:
         log.warning(
             "lost, will run again",
             part=self.health.name,
-            reason=_words(error),
+            reason=reason(error),
             seconds=round(seconds, 1),
             exc_info=None if expected else error,
         )
         again_at = self._clock.now() + timedelta(seconds=seconds)
-        self._become("backoff", last_error=_words(error), again_at=again_at)
+        self._become("backoff", last_error=reason(error), again_at=again_at)
         await self._clock.sleep(seconds)
         self.health = replace(self.health, restarts=self.health.restarts + 1)
 
@@ -145,6 +150,21 @@ class Swallowed(ChatelierError):
     """A part was cancelled, but not by whoever runs it."""
 
 
+async def guarded(work: Awaitable[T]) -> T:
+    """Await a plugin's code. Raises RuntimeError for what is no Exception: `sys.exit()`, GeneratorExit or a class of its own.
+
+    asyncio ends the whole program with a SystemExit, and nobody expects the others. A KeyboardInterrupt is the operator's and passes.
+    """
+    try:
+        return await work
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if isinstance(error, GeneratorExit) and error.__traceback__ is not None and not error.__traceback__.tb_next:
+            raise  # not raised by the work: this coroutine itself is closed
+        raise RuntimeError(f"it raised {reason(error)}") from error
+
+
 async def apart(work: Awaitable[T]) -> T:
     """Await it in a task of its own, whose cancellations are its own affair.
 
@@ -153,10 +173,7 @@ async def apart(work: Awaitable[T]) -> T:
     work ends cancelled by itself.
     """
 
-    async def body() -> T:
-        return await work
-
-    task = asyncio.create_task(body())
+    task = asyncio.create_task(guarded(work))
     try:
         await asyncio.wait({task})
     except asyncio.CancelledError:
@@ -171,14 +188,19 @@ async def apart(work: Awaitable[T]) -> T:
 
 
 async def in_time(call: Awaitable[T], *limits: Coroutine[Any, Any, object]) -> T:
-    """The call's answer. Raises TimeoutError when one of the limits comes first; the call is cancelled then."""
-    answer = asyncio.ensure_future(call)
+    """The call's answer. Raises TimeoutError when one of the limits comes first; the call is cancelled then.
+
+    Raises Swallowed when the call ends cancelled by itself.
+    """
+    answer = asyncio.create_task(guarded(call))
     alarms = [asyncio.ensure_future(limit) for limit in limits]
     try:
         await asyncio.wait([answer, *alarms], return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        raise TimeoutError("it takes too long")
+        if not answer.done():
+            raise TimeoutError("it takes too long")
+        if answer.cancelled():
+            raise Swallowed("it was cancelled from within")
+        return answer.result()
     finally:
         for task in (answer, *alarms):
             task.cancel()
@@ -194,10 +216,15 @@ def _leaf(error: BaseException, kind: type[E]) -> E | None:
     return None
 
 
-def _words(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """An error in one line for the operator: of a group the first one, without secrets. Never raises."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return redact(str(error) if isinstance(error, ChatelierError) else f"{type(error).__name__}: {error}".rstrip(": "))
+    try:
+        words = str(error)
+    except BaseException:  # noqa: BLE001 - a plugin's class of error, whose words are its own code
+        words = "it has no words"
+    return redact(words if isinstance(error, ChatelierError) else f"{type(error).__name__}: {words}".rstrip(": "))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,9 +22,9 @@ import typer
 from typer.testing import CliRunner
 
 from chatelier import hookimpl
-from chatelier.core import log
 from chatelier.core.cli.main import build, main
 from chatelier.core.plugins import Plugins
+from chatelier.core.testing.logs import sent_to
 
 CHATELIER = Path(sys.executable).with_name("chatelier")
 CANARIES = ("canary-chat-token", "canary-console-token")
@@ -50,7 +50,7 @@ def chatelier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     def call(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["chatelier", *arguments])
         capsys.readouterr()
-        with log.sent_to(io.StringIO()), pytest.raises(SystemExit) as ended:
+        with sent_to(io.StringIO()), pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()
         return Said(int(ended.value.code or 0), said.out, said.err)
@@ -100,11 +100,79 @@ def test_a_plugin_cannot_take_the_name_of_a_command() -> None:
 
     plugins = Plugins()
     plugins.add(Rude, "rude")
-    with log.sent_to(io.StringIO()) as _:
+    with sent_to(io.StringIO()) as _:
         app = build(plugins)
     assert [group.name for group in app.registered_groups].count("jobs") == 1
     assert "own" in [group.name for group in app.registered_groups]
     assert "Rude" not in CliRunner().invoke(app, ["jobs", "--help"]).output
+
+
+CLI = """
+import typer
+from pydantic import BaseModel
+from chatelier import hookimpl, open_gateway, run_command
+
+class Model(BaseModel):
+    page: str = "blank"
+
+@hookimpl
+def register_settings(register): register("book", Model)
+
+@hookimpl
+def register_cli(register):
+    app = typer.Typer()
+
+    @app.command("turn")
+    def turn(config: str = typer.Option(None, "--config")):
+        async def work():
+            async with open_gateway(config and __import__("pathlib").Path(config)) as gateway:
+                typer.echo(gateway.settings.of("book", Model).page)
+        run_command(work())
+
+    @app.command("close")
+    def close(): ...
+    register("book", app)
+"""
+
+
+@pytest.mark.parametrize("spelling", [("--config", "other.yaml"), ("--config=other.yaml",)])
+def test_a_plugin_of_the_folder_brings_commands_by_the_config_that_is_named(
+    chatelier: Chatelier, tmp_path: Path, spelling: tuple[str, ...]
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "book.py").write_text(CLI)
+    config(tmp_path, "plugins: {folder: own}\nbook: {page: first}\n")
+    config(tmp_path, "plugins: {folder: own}\nbook: {page: second}\n", "other.yaml")
+    config(tmp_path, "plugins: {folder: own, off: [book]}\n", "off.yaml")
+    assert chatelier("book", "turn").out == "first\n"
+    assert chatelier("book", "turn", *spelling).out == "second\n"
+    assert chatelier("book", "turn", "--config", "off.yaml").code == 2
+    assert chatelier("book", "turn", "--", *spelling).code == 2, "that is no option"
+
+
+@pytest.mark.parametrize(
+    "registered",
+    ["'foo', 5", "'foo'", "5, typer.Typer()", "'foo', taking(int | str)"],
+    ids=["no commands", "no group", "no name", "a type that typer does not know"],
+)
+def test_a_plugin_whose_commands_cannot_be_used_is_named_and_keeps_nobody_from_theirs(
+    chatelier: Chatelier, tmp_path: Path, registered: str
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "crooked.py").write_text(
+        "import typer\nfrom chatelier import hookimpl\n"
+        "def taking(kind):\n"
+        "    app = typer.Typer()\n"
+        "    def take(what): ...\n"
+        "    take.__annotations__['what'] = kind\n"
+        "    app.command('take')(take)\n"
+        "    return app\n"
+        f"@hookimpl\ndef register_cli(register): register({registered})\n"
+    )
+    config(tmp_path, "plugins: {folder: own}\n")
+    assert "/make" in chatelier("say", "/help").out
+    doctor = chatelier("doctor")
+    assert "✗ plugin crooked: register_cli" in doctor.out
 
 
 # --- the configuration
@@ -151,6 +219,42 @@ def test_secrets_are_in_no_output(chatelier: Chatelier, tmp_path: Path) -> None:
     assert not any(canary in said.out + said.err for canary in CANARIES)
 
 
+LEAKS = """
+from chatelier import Refused, Unavailable, hookimpl
+from chatelier.testing import FakeBackend
+
+class Leaky(FakeBackend):
+    async def describe(self):
+        raise (Unavailable if self.name == "away" else ValueError)(WORDS)
+
+@hookimpl
+def register_backends(register, settings):
+    register(Leaky("away"))
+    register(Leaky("buggy"))
+
+@hookimpl
+def register_platforms(register, settings):
+    raise Refused(WORDS)
+"""
+
+
+def test_what_plugins_say_is_printed_without_secrets(chatelier: Chatelier, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    secret = "hunter2pw"  # noqa: S105 - opens nothing
+    words = f"GET https://h/{secret}/view?token={secret} failed"
+    (tmp_path / "own" / "leaky.py").write_text(f"WORDS = {words!r}\n{LEAKS}")
+    config(tmp_path, f"http:\n  token: {secret}\nplugins:\n  folder: own\n")
+    for command in ("backends", "doctor", "say /status", "say /status --json"):
+        said = chatelier(*command.split())
+        assert secret not in said.out + said.err, command
+    assert "/***/view" in chatelier("backends").out
+    config(tmp_path, f"http:\n  token: {secret}\nstore: '{secret}:x'\n")
+    said = chatelier("store", "check")
+    assert (said.code, secret in said.err) == (2, False)
+    said = chatelier("say", "/status", "--json")
+    assert (said.code, secret in said.out) == (2, False)
+
+
 # --- doctor, plugins, backends
 
 
@@ -172,6 +276,39 @@ def test_a_broken_plugin_is_named(chatelier: Chatelier, tmp_path: Path) -> None:
     assert "nothing_of_this_name" in doctor.out
     assert "crooked: broken" in plugins.err
     assert any(line.split() == ["console", "off"] for line in plugins.out.splitlines())
+
+
+def test_a_name_in_plugins_off_that_there_is_not_is_said_by_the_doctor_and_in_the_log(
+    chatelier: Chatelier, tmp_path: Path
+) -> None:
+    config(tmp_path, "plugins: {off: [webb]}\n")
+    said = chatelier("doctor")
+    assert said.code == 0
+    assert '! config: config.yaml:1: plugins.off.0: there is no plugin "webb"; did you mean "web"?' in said.out
+    with gateway(tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=15)
+    assert any('no plugin "webb"' in str(json.loads(line).get("problem")) for line in err.splitlines())
+
+
+def test_a_page_that_is_closed_is_named(chatelier: Chatelier, tmp_path: Path) -> None:
+    config(tmp_path, "http: {public_url: 'https://art.example.com', token: canary-chat-token}\n")
+    said = chatelier("doctor")
+    assert said.code == 0
+    assert "! http.console_token: not set" in said.out
+    assert "http.token:" not in said.out
+
+
+def test_a_backend_that_is_none_is_named_beside_the_others(chatelier: Chatelier, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "crooked.py").write_text(
+        "from chatelier import hookimpl\n@hookimpl\ndef register_backends(register, settings): register(5)\n"
+    )
+    config(tmp_path, "plugins:\n  folder: own\n")
+    said = chatelier("backends")
+    assert said.code == 0
+    assert "sketch" in said.out
+    assert "crooked" in said.err
 
 
 def test_a_platform_that_lies_about_itself_is_named(chatelier: Chatelier, tmp_path: Path) -> None:
@@ -254,10 +391,22 @@ def test_say_prints_saves_and_the_job_is_on_record(chatelier: Chatelier, tmp_pat
     assert len(list((tmp_path / "again").iterdir())) == 1
 
 
+@pytest.mark.parametrize(("more", "is_there"), [([], True), (["--option", "negative="], False)])
+def test_an_option_that_is_empty_takes_a_text_away(chatelier: Chatelier, more: list[str], *, is_there: bool) -> None:
+    small = ["-o", "width=64", "-o", "height=64", "-o", "steps=1"]
+    said = chatelier("say", "/make", "-o", "prompt=a fox", *small, *more, "--json")
+    shown = chatelier("jobs", "show", json.loads(said.out)["job"])
+    assert ("watermark" in shown.out) == is_there
+
+
 @pytest.mark.parametrize(
     ("arguments", "state", "words"),
     [
         (["/nope"], "refused", "no command /nope"),
+        ([""], "refused", "Commands begin with a slash"),
+        (["a red fox"], "refused", "Commands begin with a slash"),
+        (["^ /mirror"], "refused", "no result here"),
+        (["^/effect", "--option", "prompt=ink"], "refused", "no result here"),
         (["/make"], "refused", "Prompt"),
         (["/make a fox --width nine"], "refused", "width must be"),
         (["/effect", "--attach", "nothing.png"], "refused", "There is no file nothing.png"),
@@ -495,6 +644,30 @@ def test_a_conversation_at_a_terminal(tmp_path: Path, at_terminal: Callable[...,
     chat.until("Cancelled. It cost nothing.")
     chat.type("\x04")
     assert chat.process.wait(20) == 0
+
+
+def test_numbers_at_a_terminal_press_every_button(tmp_path: Path, at_terminal: Callable[..., AtTerminal]) -> None:
+    chat = at_terminal("--as", "ada", "--out", "out")
+    chat.until("> ")
+    chat.type("/make a red fox --width 64 --height 64 --steps 1\r")
+    chat.until("out/make-")
+    chat.type("2\r")
+    chat.until("Tweak: ")
+    answers = {"Prompt (now a red fox)": "a blue fox", "Negative": "-", "Seed": "", "Width (now 64)": "abc"}
+    for question, answer in answers.items():
+        chat.until(question)
+        chat.type(f"{answer}\r")
+    chat.until("width must be a whole number from 64")
+    for question in ("Width", "Height", "How many", "Steps", "Guidance", "Model"):
+        chat.until(question)
+        chat.type("\r")
+    chat.until("a blue fox\r\n\r\n1.")
+    chat.until("out/make-")
+    chat.type("4\r")
+    chat.until("Hidden.")
+    chat.type("\x04")
+    assert chat.process.wait(20) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_ctrl_c_cancels_what_was_said(tmp_path: Path) -> None:

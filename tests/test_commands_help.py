@@ -49,6 +49,14 @@ def test_commands_are_found_by_name_and_alias_without_case() -> None:
         (command("paint", options=(PROMPT, Option(name="more", rest=True))), "the rest of the line"),
         (command("paint", summary="x" * 101), "one line"),
         (command("paint", summary="x\ny"), "one line"),
+        (command(5), "name: "),  # type: ignore[arg-type] # wrong
+        (command("paint", group=None), "group: "),
+        (command("paint", overlap="at once"), "overlap: "),
+        (command("paint", handler=None), "handler: "),
+        (command("paint", options=("x",)), "options"),
+        (command("paint", options=(Option(name="w", type="integer", minimum="a"),)), "option w: minimum: "),  # type: ignore[arg-type] # wrong
+        (command("paint", options=(Option(name="w", type="colour"),)), "option w: type: "),  # type: ignore[arg-type] # wrong
+        (command("paint", options=(Option(name="w", choices=(Choice(value=1),)),)), "option w: choice 1: value: "),  # type: ignore[arg-type] # wrong
     ],
 )
 def test_a_declaration_that_cannot_be_used_is_refused_by_name(bad: object, words: str) -> None:
@@ -186,8 +194,6 @@ def test_a_form_asks_for_everything_with_what_is_known_filled_in() -> None:
     assert len(form.fields) == len(MAKE.options)
     assert form.values == {"prompt": "a fox", "width": 64, "tiled": True}
     assert form_for(EFFECT, known, "k1").values == {"prompt": "a fox"}
-    assert form_for(EFFECT, known, "k1", only_missing=True).fields == ()
-    assert form_for(EFFECT, {"prompt": "x"}, "k1", only_missing=True).fields == (IMAGE,)
 
 
 def test_a_question_says_what_may_be_answered() -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from starlette.routing import BaseRoute
 
-from chatelier import Runtime, Said
+from chatelier import Runtime, Said, Unavailable
 from chatelier.core.cli.serve import listening
 from chatelier.plugins.console import Plugin as Console
 from chatelier.plugins.essentials import Plugin as Essentials
@@ -207,13 +207,39 @@ async def test_workflows_are_loaded_again(tmp_path: Path) -> None:
         assert "late.json" in (await here.page()).text
 
 
+async def bug() -> None:
+    raise ZeroDivisionError("division by zero")
+
+
 async def test_a_backend_that_is_down_or_broken_is_shown_and_stops_nobody(tmp_path: Path) -> None:
     async with console(tmp_path) as here:
         here.backend.down = True
         assert "does not answer" in (await here.page()).text
         here.backend.down = False
-        here.backend._up = lambda: 1 / 0  # type: ignore[method-assign,assignment] # a bug in somebody's plugin
+        here.backend.before_describe = bug
         assert "division by zero" in (await here.page()).text
+
+
+async def test_secrets_in_what_plugins_say_are_not_shown(tmp_path: Path) -> None:
+    async def leak() -> None:
+        raise ValueError("GET https://h/hunter3pw failed")
+
+    async with console(tmp_path, console_token="hunter3pw") as here:
+        here.headers = {"Authorization": "Bearer hunter3pw"}
+        here.backend.before_describe = leak
+        page = await here.page()
+        assert "https://h/*** failed" in page.text
+        assert "hunter3pw" not in page.text
+
+
+async def test_text_that_no_utf_8_can_hold_is_shown_all_the_same(tmp_path: Path) -> None:
+    async def odd() -> None:
+        raise ValueError("a \udcff b")
+
+    async with console(tmp_path) as here:
+        here.backend.before_describe = odd
+        assert "a ? b" in (await here.page()).text
+        assert "a ? b" in (await here.get("/console/now")).text
 
 
 async def test_pictures_that_went_are_no_error(tmp_path: Path) -> None:
@@ -230,13 +256,11 @@ async def test_a_store_that_is_away_is_said(tmp_path: Path) -> None:
     async with console(tmp_path) as here:
         store = here.runtime.store
         assert isinstance(store, FakeStore)
-        store._closed = True
-        try:
-            answer = await here.get("/console/now")
-        finally:
-            store._closed = False
+        store.trouble = Unavailable("the store is away")
+        answer = await here.get("/console/now")
+        store.trouble = None
         assert answer.status_code == 503
-        assert "closed" in answer.text
+        assert "the store is away" in answer.text
 
 
 # --- in a browser

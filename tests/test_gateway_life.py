@@ -1,6 +1,7 @@
 """What goes wrong in one part leaves the gateway running, and what was registered wrongly is named."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from chatelier.core.plugins import Plugins
 from chatelier.core.storage import Hints
 from chatelier.core.supervise import Supervised
 from chatelier.core.testing.backend import FakeBackend
-from chatelier.core.testing.clock import FakeClock
+from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.gateway import PICTURE, Parts, running
 from chatelier.core.testing.platform import FakePlatform
 from chatelier.core.testing.store import FakeStore
@@ -48,6 +49,12 @@ async def test_what_is_registered_wrongly_is_named_and_the_rest_runs(tmp_path: P
         assert any("other0" in problem for problem in runtime.problems)
         await network.receive(network.event(Said(text="/make a fox")))
         await network.until(lambda: network.shown and network.last.message.media)
+
+
+async def test_a_route_that_is_none_is_named_and_left_out(tmp_path: Path) -> None:
+    async with opened(tmp_path, Parts(), plugin("register_routes", "x")) as runtime:
+        assert runtime.routes() == []
+        assert any("part1" in problem for problem in runtime.problems)
 
 
 async def test_a_part_that_swallows_its_cancellation_is_stopped_all_the_same() -> None:
@@ -100,6 +107,75 @@ async def test_a_plugin_that_hangs_is_named_and_holds_up_neither_start_nor_stop(
     async with asyncio.timeout(5), opened(tmp_path, Parts(), Hangs(where)) as runtime:
         pass
     assert any("part1" in problem and f"not {where}" in problem for problem in runtime.problems)
+
+
+class Own(BaseException):
+    """Caught by nothing that catches errors."""
+
+
+async def pass_until(clock: FakeClock, found: Callable[[], Any]) -> None:
+    for _ in range(200):
+        if found():
+            return
+        await clock.advance(1)
+        await settle()
+    raise AssertionError("it never happened")
+
+
+class Quits(FakePlatform):
+    """Its first run ends the program, if nobody is in the way."""
+
+    runs = 0
+
+    async def run(self, gateway: Any) -> None:
+        self.runs += 1
+        if self.runs == 1:
+            sys.exit(3)
+        await super().run(gateway)
+
+    async def publish(self, commands: Sequence[Published]) -> None:
+        sys.exit(3)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), Own()])
+async def test_a_network_that_would_end_the_program_ends_nothing(tmp_path: Path, error: BaseException) -> None:
+    network, backend = Quits(), FakeBackend()
+    faults = [error, error]
+
+    def fail(_: object) -> None:
+        if faults:
+            raise faults.pop()
+
+    async def fail_always(_: object) -> None:
+        raise error
+
+    network.before_send, network.before_signal = fail, fail_always
+    clock = FakeClock()
+    async with running(tmp_path, Parts([network], [backend]), clock=clock):
+        await pass_until(clock, lambda: network.gateway)
+        await network.receive(network.event(Said(text="/make a fox")))
+        await pass_until(clock, lambda: network.shown and network.last.message.media)
+    assert network.runs > 1
+    assert not faults
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), Own()])
+async def test_a_backend_that_would_end_the_program_ends_nothing(tmp_path: Path, error: BaseException) -> None:
+    network, clock = FakePlatform(), FakeClock()
+    good, bad = FakeBackend("good"), FakeBackend("bad")
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    bad.before_describe = bad.before_submit = bad.before_find = bad.run = fail  # type: ignore[method-assign] # it never returns
+    good.before_fetch = fail
+    async with running(tmp_path, Parts([network], [good, bad]), clock=clock) as runtime:
+        await pass_until(clock, lambda: network.gateway)
+        await network.receive(network.event(Said(text="/make a fox")))
+        await pass_until(clock, lambda: good.submissions)
+        await pass_until(clock, lambda: runtime.health()["bad"].state == "backoff")
+        good.before_fetch = FakeBackend().before_fetch
+        await pass_until(clock, lambda: network.last.message.media)
 
 
 class Slow(FakePlatform):

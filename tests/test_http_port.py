@@ -23,7 +23,7 @@ from chatelier import OperatorMust, guard
 from chatelier.core.http.application import Health, application
 from chatelier.core.http.hosts import host_name, is_loopback
 from chatelier.core.http.server import Address, serve
-from chatelier.core.http.tokens import WRONG_A_MINUTE, Entrance, login_routes
+from chatelier.core.http.tokens import WRONG_A_MINUTE, Entrance, closed, login_routes
 from chatelier.core.settings import Http
 from chatelier.core.testing.clock import FakeClock
 
@@ -143,15 +143,44 @@ async def test_every_answer_forbids_foreign_scripts_and_frames() -> None:
 async def test_without_a_token_the_page_is_for_this_machine_alone() -> None:
     async with client(Http(port=0)) as here:
         assert (await here.get("/page")).status_code == 200
-        for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+        for name in ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "X-Real-IP", "Via", "CF-Connecting-IP"):
             through_a_proxy = await here.get("/page", headers={name: "127.0.0.1"})
             assert through_a_proxy.status_code == 403
             assert "http.token" in through_a_proxy.text
 
 
+async def test_what_the_world_can_reach_is_closed_without_its_token() -> None:
+    """A plain proxy sends its own address as the host and says nothing of who asks."""
+    http = Http(port=0, public_url="https://studio.example", console_token=SecretStr(SECRET))
+    async with port(http) as address, httpx.AsyncClient(base_url=address.url, trust_env=False) as browser:
+        for accept in ("text/html", "*/*"):
+            answer = await browser.get("/page", headers={"Accept": accept})
+            assert answer.status_code == 403
+            assert "http.token" in answer.text
+            assert "<form" not in answer.text
+        url = address.url.replace("http", "ws") + "/socket"
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url, origin="https://studio.example", proxy=None)  # type: ignore[arg-type] # a plain str
+        assert refused.value.response.status_code == 403
+        assert (await browser.get("/console")).status_code == 401
+        assert (await browser.get("/console", headers={"Authorization": f"Bearer {SECRET}"})).status_code == 200
+        assert (await browser.get("/healthz")).status_code == 200
+    async with client(Http(port=0, public_url="https://studio.example", token=SecretStr(SECRET)), ill) as browser:
+        console = await browser.get("/console")
+        assert (console.status_code, "http.console_token" in console.text) == (403, True)
+        assert (await browser.get("/readyz")).json() == {"ready": False}
+
+
+@pytest.mark.parametrize("url", ["", "http://localhost:8080", "http://127.0.0.1", "http://[::1]:9"])
+async def test_a_public_url_of_this_machine_closes_nothing(url: str) -> None:
+    assert closed(Http(port=0, public_url=url)) == []
+    async with client(Http(port=0, public_url=url)) as here:
+        assert (await here.get("/page")).status_code == 200
+
+
 @given(st.ip_addresses(), st.sampled_from(["localhost", "studio.example"]))
 def test_only_loopback_counts_as_this_machine(address: Any, host: str) -> None:
-    http = Http(port=0, public_url="https://studio.example")
+    http = Http(port=0)
     scope = {"type": "http", "path": "/", "headers": [(b"host", host.encode())], "client": (str(address), 5)}
     plain = getattr(address, "ipv4_mapped", None) or address
     expected = plain.is_loopback and host == "localhost"

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatelier.core import log
+from chatelier.core.testing.logs import sent_to
 
 CANARY = "canary-71f2\"quoted\\and'more"
 
@@ -20,7 +21,7 @@ CANARY = "canary-71f2\"quoted\\and'more"
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     stream = io.StringIO()
-    with log.sent_to(stream):
+    with sent_to(stream):
         yield stream
 
 
@@ -78,7 +79,7 @@ def test_libraries_that_say_every_url_are_quiet(stream: io.StringIO) -> None:
 
 def test_a_terminal_gets_pretty_lines_without_secrets() -> None:
     stream = io.StringIO()
-    with log.sent_to(io.StringIO()):
+    with sent_to(io.StringIO()):
         log.configure(stream=stream, pretty=True)
         try:
             raise ValueError("token=abc123")

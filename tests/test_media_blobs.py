@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatelier import BadInput, Blob, Blobs, Gone, Kind, OperatorMust, Record
-from chatelier.core.media import BLOB_REFS, BLOBS, refer, release
+from chatelier import BadInput, Blob, Gone, Kind, OperatorMust, Record
+from chatelier.core.media import BLOB_REFS, BLOBS, Blobs, refer, release
 from chatelier.core.media.blobs import FolderBlobs
 from chatelier.core.media.pictures import Pictures
 from chatelier.core.media.references import condemn

@@ -8,20 +8,19 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certificates import Certificate
 from chatelier import BadInput
 from chatelier.core.media.addresses import is_public, resolve
 from chatelier.core.media.fetch import MAX_REDIRECTS, fetch
 from files import picture
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.1/32"), ipaddress.ip_network("::1/128"))
-CERTIFICATE = Path(__file__).parent / "data" / "tls" / "server.pem"
 Write = Callable[[bytes], Awaitable[None]]
 Answer = Callable[[Write], Awaitable[None]]
 
@@ -165,8 +164,9 @@ async def test_the_machine_resolves_names() -> None:
     assert await resolve("127.1", 80) == ["127.0.0.1"]
 
 
-async def test_over_tls_the_certificate_must_be_of_the_name_and_not_of_the_address() -> None:
-    """The certificate is for cat.example, made by `openssl req -x509 -nodes -days 36500 -addext subjectAltName=…`."""
+async def test_over_tls_the_certificate_must_be_of_the_name_and_not_of_the_address(
+    certificate: Certificate,
+) -> None:
     asked = []
 
     def sni(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
@@ -177,9 +177,9 @@ async def test_over_tls_the_certificate_must_be_of_the_name_and_not_of_the_addre
 
     server = Server()
     inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    inside.load_cert_chain(CERTIFICATE)
+    inside.load_cert_chain(certificate.server)
     inside.sni_callback = sni
-    trust = ssl.create_default_context(cafile=CERTIFICATE)
+    trust = ssl.create_default_context(cafile=certificate.authority)
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=inside) as listener:
         server.port = listener.sockets[0].getsockname()[1]
         assert await got(f"https://cat.example:{server.port}/", resolver=here, tls=trust) == b"hello"
@@ -300,6 +300,15 @@ async def test_a_redirect_to_another_scheme_or_with_a_password_is_refused(server
         "http://127.0.0.1:22/",
         "http://[",
         "http:///",
+        "http://127.0.0.1:99999999/",
+        "http://127.0.0.1:0/",
+        "http:8080",
+        "javascript:alert(1)",
+        "mailto:ada@cat.example",
+        "data:image/png;base64,AAAA",
+        "http://" + "a." * 200,
+        "/" + "a" * 70_000,
+        "http://\u00e9\u00ff.example/",
     ):
         server.answers["/"] = redirect(target)
         with pytest.raises(BadInput):
@@ -342,11 +351,47 @@ async def test_a_redirect_loop_ends(server: Server) -> None:
         "javascript:alert(1)",
         "http://a\nb/",
         "data:,x",
+        "http:127.0.0.1",
+        "//127.0.0.1/",
+        "http://[::1]x/",
+        "http://127.0.0.1:99999/x.png",
+        "http://127.0.0.1:65536/",
+        "http://127.0.0.1:0/",
+        "http://127.0.0.1:-1/",
+        "http://127.0.0.1:" + "9" * 5_000,
+        "http://127.0.0.1/" + "a" * 70_000,
+        "http://127.0.0.1/\ud800",
+        "http://\ud800/",
+        "http://\u2460\u2461\u2466.0.0.1/",
+        "http://a\u200bb.example/",
+        "http://.",
+        "http://.cat.example/",
+        "http://cat..example/",
+        "http://" + "cat." * 70 + "example/",
     ],
 )
 async def test_what_is_no_web_address_is_refused(url: str) -> None:
-    with pytest.raises(BadInput, match="must start with http"):
+    with pytest.raises(BadInput, match="must start with http") as refused:
         await got(url)
+    assert len(str(refused.value)) < 200
+
+
+@given(
+    st.text(st.characters(), max_size=20)
+    | st.text("htp:/.@[]%#?\\0abf-_ \u3002\ud800", max_size=30).map("http://{}".format)
+)
+async def test_any_text_as_an_address_is_answered_in_words(text: str) -> None:
+    async def private(host: str, port: int) -> Sequence[str]:
+        return ["10.0.0.1"]
+
+    with pytest.raises(BadInput):
+        await got(text, resolver=private, allow=())
+
+
+@pytest.mark.parametrize("host", ["[2606:4700::1111%25lo]", "[2606:4700::1111%1]"])
+async def test_an_address_that_names_an_interface_of_this_machine_is_refused(host: str) -> None:
+    with pytest.raises(BadInput, match="private network"):
+        await got(f"http://{host}/")
 
 
 async def test_a_password_in_the_address_is_refused_and_not_repeated(server: Server) -> None:
@@ -442,7 +487,13 @@ async def test_a_packed_bomb_is_cut_off_at_the_limit(server: Server, packs: int)
 
 async def test_damaged_and_unknown_packing_is_said_so(server: Server) -> None:
     packed = gzip.compress(b"hello" * 100)
-    cases = (("gzip", b"not packed", "broke off"), ("gzip", packed[:-9], "broke off"), ("br", b"x", "packs the file"))
+    cases = (
+        ("gzip", b"not packed", "broke off"),
+        ("gzip", packed[:-9], "broke off"),
+        ("gzip", packed + packed, "broke off"),
+        ("deflate", zlib.compress(b"hello") + b"more", "broke off"),
+        ("br", b"x", "packs the file"),
+    )
     for name, body, words in cases:
         server.answers["/"] = ok(body, f"Content-Encoding: {name}")
         with pytest.raises(BadInput, match=words):

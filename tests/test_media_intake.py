@@ -7,10 +7,10 @@ import pytest
 
 from chatelier import BadInput, FileRef
 from chatelier.core.clock import SystemClock
-from chatelier.core.gateway import KINDS
 from chatelier.core.media.blobs import FolderBlobs
 from chatelier.core.media.intake import Intake
 from chatelier.core.media.pictures import Pictures
+from chatelier.core.registered import KINDS
 from chatelier.core.testing.platform import FakePlatform
 from chatelier.core.testing.store import FakeStore
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from chatelier import hookimpl, hookspec
-from chatelier.core import log
+from chatelier import hookimpl
+from chatelier.core.hookspecs import hookspec
 from chatelier.core.plugins import Answer, Plugins
 from chatelier.core.settings import PluginSettings
+from chatelier.core.testing.logs import sent_to
 
 DATA = Path(__file__).parent / "data" / "plugins"
 
@@ -30,7 +31,7 @@ class Hooks:
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
     stream = io.StringIO()
-    with log.sent_to(stream):
+    with sent_to(stream):
         yield stream
 
 
@@ -244,7 +245,7 @@ async def test_one_that_fails_is_named_and_the_others_are_heard(logged: io.Strin
     said = await plugins.every("price", seconds=5, job="j", person="p")
     assert [(answer.plugin, answer.value, type(answer.error).__name__) for answer in said] == [
         ("0", None, "RuntimeError"),
-        ("1", None, "SystemExit"),
+        ("1", None, "RuntimeError"),
         ("2", None, "CancelledError"),
         ("3", 4, "NoneType"),
     ]

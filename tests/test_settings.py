@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
-from chatelier import SettingsError
+from chatelier.core.errors import SettingsError
 from chatelier.core.settings import Http, Section, Settings, load, load_plugin_settings
 from chatelier.core.settings.environment import variable
 from chatelier.core.settings.load import everywhere
@@ -153,6 +153,29 @@ def test_a_variable_replaces_all_of_what_the_file_has_there(tmp_path: Path) -> N
     assert settings.http.port == 9
 
 
+def test_items_of_a_list_have_numbers_in_the_environment(tmp_path: Path) -> None:
+    servers = [f"{{token: from the file, album: {n + 2}}}" for n in range(2)]
+    environ = {f"CHATELIER_PLATFORMS__WEB__SERVERS__{n}__TOKEN": f"token {n}" for n in range(12)}
+    for text, albums in ("", [10, 10]), (f"platforms: {{web: {{servers: [{', '.join(servers)}]}}}}", [2, 3]):
+        web = read(tmp_path, text, environ).of("platforms.web", Web)
+        assert [server.token.get_secret_value() for server in web.servers] == [f"token {n}" for n in range(12)]
+        assert [server.album for server in web.servers[:2]] == albums
+    environ = {"CHATELIER_OPERATORS__1": "web:zoe", "CHATELIER_PLATFORMS__WEB__ACCOUNTS__42__TOKEN": "x"}
+    settings = read(tmp_path, "operators: [web:ada, web:bob]", environ)
+    assert settings.operators == ("web:ada", "web:zoe")
+    assert list(settings.of("platforms.web", Web).accounts) == ["42"]
+
+
+def test_the_variable_that_a_mistake_names_mends_it(tmp_path: Path) -> None:
+    text = "platforms: {web: {servers: [{token: x}, {album: 3}]}}"
+    (line,) = mistakes(tmp_path, text)
+    name = line.rpartition(" ")[2]
+    web = read(tmp_path, text, {name: "y"}).of("platforms.web", Web)
+    assert [(server.token.get_secret_value(), server.album) for server in web.servers] == [("x", 10), ("y", 3)]
+    (line,) = mistakes(tmp_path, "operators: [web:ada]", {"CHATELIER_OPERATORS__3": "web:bob"})
+    assert line == "CHATELIER_OPERATORS__3: operators: its next item is number 1"
+
+
 def test_variables_that_are_not_settings_are_left_alone() -> None:
     environ = {
         "CHATELIER_LOAD_PLUGINS": "x",
@@ -217,10 +240,6 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
         ("platforms: {loose: {speed: fast}}", "1: platforms.loose.speed: should be a whole number"),
         ("platforms:\n  wbe:", '2: platforms.wbe: unknown section; did you mean "web"?'),
         ("platforms:\n  irc: {a: 1}", "2: platforms.irc: no plugin has this section; install the one that does"),
-        (
-            "platforms:\n  telegram:",
-            '2: platforms.telegram: its plugin is not installed; pip install "chatelier[telegram]"',
-        ),
         ("platforms: web", "1: platforms: should hold sections"),
         ("http:\n\n  port: eight", "3: http.port: should be a whole number"),
         ("http: {port: 70000}", "1: http.port: should be less than or equal to 65535"),
@@ -228,6 +247,22 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
         ("http: {host: 5}", "1: http.host: should be text; put it in quotes"),
         ("http: {host: }", "1: http.host: is empty; give it a value or remove the line"),
         ("http: {public_url: art}", '1: http.public_url: should be an address such as "https://art.example.com"'),
+        ("http: {public_url: 'http://['}", "1: http.public_url: should be an address such as"),
+        ("http: {public_url: 'http://art.example.com:99999'}", "1: http.public_url: should be an address such as"),
+        (
+            f"http:\n  public_url: https://ada:{CANARY}@art.example.com",
+            "2: http.public_url: should be an address without a name and password in it; everybody sees it",
+        ),
+        (
+            "http: {public_url: 'https://ada@art.example.com'}",
+            "1: http.public_url: should be an address without a name",
+        ),
+        ("data_dir: ''", "1: data_dir: is empty; give it a path or leave it out"),
+        ("workflows: {folder: ' '}", "1: workflows.folder: is empty; give it a path"),
+        ("data_dir: ${NOWHERE}", "1: data_dir: the environment variable NOWHERE is not set"),
+        ("http: {host: 'x${}y'}", "1: http.host: ${} lacks the name of an environment variable"),
+        ("http: {host: '${ }'}", "1: http.host: ${} lacks the name of an environment variable"),
+        (f"http: {{port: {'9' * 5_000}}}", "1: http.port: should be a whole number"),
         ("operators: [web:a,\n  anna]", '2: operators.1: should be a handle "network:id"'),
         ("operators: web:a", "1: operators: should be a list, such as [a, b]"),
         ("data_dir: 5", "1: data_dir: should be a path"),
@@ -260,6 +295,12 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
         ("http: \x07", "1: holds a character that YAML does not allow"),
         ("http: !secret x", "1: http: a YAML tag is not understood here"),
         ("http: &a [*a]", "1: http.0: refers to itself"),
+        (f"http: {'[' * 3_000}", ": is nested too deeply; no setting is"),
+        (f"http: {'{a: ' * 3_000}{'}' * 3_000}", ": is nested too deeply; no setting is"),
+        (
+            f"platforms: {{loose: {{anything:\n {'[' * 100}{']' * 100}}}}}",
+            f"2: platforms.loose.anything{'.0' * 18}: is nested",
+        ),
         ("http: {<<: 5}", '1: http: "<<" should name a mapping'),
         ("? [a]\n: b", "1: a name should be plain text"),
     ],
@@ -267,8 +308,10 @@ def test_anchors_and_merges_work(tmp_path: Path) -> None:
 def test_a_mistake_is_one_line_with_its_place_and_the_mend(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "latin").write_bytes(b"\xff\xfe\xfa")
-    (line, *_) = mistakes(tmp_path, text)
-    assert line.startswith(f"config.yaml:{expected}")
+    (line, *more) = mistakes(tmp_path, text)
+    assert line.removeprefix("config.yaml:").startswith(expected.removeprefix(":"))
+    assert CANARY not in "".join([line, *more])
+    assert not any("is empty; give it a path" in other for other in more)
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -289,7 +332,12 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
         ("CHATELIER_ZZZ", "1", "names no setting; unset it"),
         ("CHATELIER_HTTP__PORT", "one", "http.port: should be a whole number"),
         ("CHATELIER_OPERATORS", "[a", "operators: is not YAML"),
-        ("CHATELIER_PLATFORMS__TELEGRAM__TOKEN", "x", "platforms.telegram: its plugin is not installed"),
+        ("CHATELIER_PLATFORMS__TELEGRAM__TOKEN", "x", "platforms.telegram: "),
+        ("CHATELIER_DATA_DIR", "", "data_dir: is empty; give it a path or leave it out"),
+        ("CHATELIER_OPERATORS", "[" * 3_000, "operators: is nested too deeply"),
+        ("CHATELIER_PLATFORMS__LOOSE__ANYTHING" + "__A" * 3_000, "x", "is nested too deeply"),
+        ("CHATELIER_PLATFORMS__WEB__SERVERS__1__TOKEN", "x", "platforms.web.servers: should be a list"),
+        ("CHATELIER_PLATFORMS__WEB__SERVERS__X__TOKEN", "x", "platforms.web.servers: should be a list"),
         ("CHATELIER_PLATFORMS__WEB__TITEL", "x", "names no setting; did you mean CHATELIER_PLATFORMS__WEB__TITLE?"),
     ],
 )
@@ -306,6 +354,35 @@ def test_a_section_whose_plugin_is_off_or_broken_is_a_problem_not_a_mistake(tmp_
     assert [line.removeprefix(f"{tmp_path}/") for line in settings.problems] == [
         "config.yaml:3: platforms.telegram: not used, its plugin is off: plugins.off names it",
         "config.yaml:4: platforms.irc: not used, its plugin is broken: no SDK",
+    ]
+
+
+def test_a_plugin_that_is_off_and_not_there_is_a_problem(tmp_path: Path) -> None:
+    text = "plugins:\n  off: [web,\n  webb, zzz]\n"
+    settings = read(tmp_path, text, plugins=("web", "console"))
+    assert [line.removeprefix(f"{tmp_path}/") for line in settings.problems] == [
+        'config.yaml:3: plugins.off.1: there is no plugin "webb"; did you mean "web"?',
+        'config.yaml:3: plugins.off.2: there is no plugin "zzz"; remove it',
+    ]
+    assert read(tmp_path, text).problems == ()
+
+
+def test_a_section_of_an_extra_says_how_to_install_it_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "chatelier-9.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.4\nName: chatelier\nVersion: 9\nProvides-Extra: lacking\nProvides-Extra: present\n"
+        'Requires-Dist: httpx\nRequires-Dist: pydantic<9,>=1; extra == "lacking"\n'
+        'Requires-Dist: no-such-sdk[x]>=3; python_version > "3" and extra == "lacking"\n'
+        "Requires-Dist: pyyaml>=1; extra == 'present'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = mistakes(tmp_path, "platforms:\n  lacking: {token: x}\n  present: {token: x}\n")
+    assert found == [
+        'config.yaml:2: platforms.lacking: its plugin is not installed; pip install "chatelier[lacking]"',
+        'config.yaml:3: platforms.present: this version has no plugin "present"; remove the section',
     ]
 
 

@@ -1,7 +1,8 @@
 """What may be asked, and that every engine gives the same answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatelier import Kind, Query, Question, Store, SystemClock, Tx, unique_values
+from chatelier import Kind, Query, Question, Record, Store, SystemClock, Tx, unique_values
 from chatelier.core.testing.store import FakeStore
 from chatelier.core.testing.store_suite import SAMPLES, TALLIES, Place, Sample
 from chatelier.plugins.sqlite import open_sqlite
@@ -142,3 +143,21 @@ def test_a_record_survives_its_document(sample: Sample) -> None:
     loaded = SAMPLES.load(SAMPLES.dump(sample))
     assert (loaded.seen, loaded.place, loaded.name) == (seen, sample.place, sample.name)
     assert SAMPLES.dump(loaded) == SAMPLES.dump(sample)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather(Record):
+    degrees: Mapping[str, float | str]
+
+
+WEATHER = Kind(name="weather", record=Weather)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+async def test_a_number_that_json_cannot_hold_is_refused_before_it_is_stored(number: float) -> None:
+    async with FakeStore([WEATHER]) as store:
+        with pytest.raises(ValueError, match="weather 'today' holds a number"):
+            await store.atomically(
+                lambda tx: tx.insert(WEATHER, Weather(key="today", degrees={"noon": 20.5, "dusk": number}))
+            )
+        assert await store.get(WEATHER, "today") is None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatelier import OperatorMust, Sieve, Stored, Unreadable
-from chatelier.core import log
+from chatelier.core.testing.logs import sent_to
 from chatelier.core.testing.store_suite import SAMPLES, TALLIES, Sample, Tally
 
 GOOD = {"key": "t", "version": 1, "amount": 3}
@@ -84,7 +84,7 @@ def test_the_first_readable_ones_are_drawn_and_no_more(readable: list[bool], lim
             yield tally(n, n if is_good else "many")
 
     wanted = [n for n, is_good in enumerate(readable) if is_good][:limit]
-    with log.sent_to(io.StringIO()):
+    with sent_to(io.StringIO()):
         assert [record.amount for record in Sieve().first(TALLIES, found(), limit)] == wanted
     assert len(drawn) == (wanted[-1] + 1 if len(wanted) == limit else len(readable))
 
@@ -92,7 +92,7 @@ def test_the_first_readable_ones_are_drawn_and_no_more(readable: list[bool], lim
 def test_each_is_said_once_though_many_threads_meet_it() -> None:
     stream, sieve = io.StringIO(), Sieve()
     bad = [tally(n, "canary") for n in range(20)]
-    with log.sent_to(stream), ThreadPoolExecutor(8) as threads:
+    with sent_to(stream), ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: sieve.first(TALLIES, bad, 5), range(40)))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert sorted(int(line["key"]) for line in lines) == list(range(20))

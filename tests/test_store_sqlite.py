@@ -167,7 +167,7 @@ async def test_the_file_is_set_up_for_safety(url: str, file: Path) -> None:
         await put(store, [Sample(key="a", due=datetime(2026, 1, 1, tzinfo=UTC))])
         with closing(sqlite3.connect(file)) as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-            assert connection.execute("PRAGMA user_version").fetchone() == (len(migrations()),)
+            assert connection.execute("PRAGMA user_version").fetchone() == (len(await asyncio.to_thread(migrations)),)
             assert connection.execute("SELECT doc ->> 'due' FROM records_samples").fetchone() == (
                 "2026-01-01T00:00:00.000Z",
             )

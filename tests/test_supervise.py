@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chatelier import OperatorMust, Retry
-from chatelier.core import log
-from chatelier.core.supervise import HEALTHY_SECONDS, LONGEST_SECONDS, Supervised, Watchdog
+from chatelier.core.supervise import HEALTHY_SECONDS, LONGEST_SECONDS, Supervised, Watchdog, guarded, reason
+from chatelier.core.testing.logs import sent_to
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -142,13 +142,62 @@ async def test_a_cancelled_part_of_the_part_is_a_loss_not_the_end() -> None:
     assert one.health.last_error == "it was cancelled from within"
 
 
+class Own(BaseException):
+    """Of a plugin's own."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), Own("odd")])
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_what_would_end_the_program_is_a_loss_not_the_end(error: BaseException, *, is_plain: bool) -> None:
+    async def ends() -> None:
+        raise error
+
+    def ends_when_called() -> Awaitable[None]:
+        raise error
+
+    one = await run_until_steady(Scripted(ends_when_called if is_plain else ends), HandClock())
+    assert type(error).__name__ in one.health.last_error
+
+
+async def test_work_that_is_closed_in_the_middle_ends_quietly() -> None:
+    gone = asyncio.Event()
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            gone.set()
+
+    work = guarded(waits())
+    work.send(None)
+    work.close()
+    assert gone.is_set()
+
+
+async def test_an_interruption_by_the_operator_passes() -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await guarded(interrupted())
+
+
+def test_the_reason_of_an_error_without_words_is_its_name() -> None:
+    class Wordless(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no words")
+
+    assert reason(BaseExceptionGroup("tasks", [Wordless(), Own("later")])).startswith("Wordless")
+    assert reason(OperatorMust("set a token")) == "set a token"
+
+
 @pytest.mark.parametrize("group", [False, True])
 async def test_a_wrong_setting_is_said_once_and_not_tried_again(*, group: bool) -> None:
     error: Exception = OperatorMust("platforms.web.token: the network does not know it")
     clock, stream = HandClock(), io.StringIO()
     part = Scripted(ExceptionGroup("tasks", [error]) if group else error)
     one = supervised(part, clock)
-    with log.sent_to(stream):
+    with sent_to(stream):
         task = asyncio.create_task(one.run())
         await settle(task, one, "stopped by a setting")
         for _ in range(20):
@@ -219,7 +268,7 @@ def owner_of(module: str) -> str:
 async def test_the_plugin_that_blocks_the_loop_is_named_once_a_stall() -> None:
     stream = io.StringIO()
     plugin = blocking_plugin()
-    with log.sent_to(stream):
+    with sent_to(stream):
         async with Watchdog(owner_of, seconds=0.05) as watchdog:
             plugin.block(lambda: len(watchdog.stalls) == 1)
             later = time.monotonic() + 0.15
@@ -239,7 +288,9 @@ async def test_a_stall_of_the_gateways_own_is_named_by_its_place() -> None:
     async with Watchdog(lambda _: "", seconds=0.05) as watchdog:
         until = time.monotonic() + 20
         while not watchdog.stalls and time.monotonic() < until:
-            time.sleep(0.005)  # noqa: ASYNC251 - blocking the loop is the point
+            pause = time.monotonic() + 0.2
+            while time.monotonic() < pause:  # busy, so that it stands here and in nobody's `sleep`
+                pass
     assert watchdog.stalls[0].plugin == ""
     assert __file__ in watchdog.stalls[0].where
 

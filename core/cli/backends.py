@@ -7,6 +7,9 @@ import typer
 
 from ..errors import ChatelierError
 from ..generation.backend import Backend
+from ..log import redact
+from ..registered import backends_of
+from ..supervise import guarded, reason
 from .context import EXIT_FAILED, Config, load_config, run
 from .tables import write_table
 
@@ -20,11 +23,14 @@ def add_to(app: typer.Typer) -> None:
     def list_backends(config: Config = None) -> None:
         """List the backends and ask each how it is. Ends with 1 when none answers."""
         settings, plugins = load_config(config)
-        backends = [backend for _, backend in plugins.collect("register_backends", settings=settings)]
-        rows = run(ask_all(backends))
+        rows = run(ask_all(list(backends_of(settings, plugins, _say).values())))
         write_table(HEAD, rows)
         if not any(row[1] == "up" for row in rows):
             raise typer.Exit(EXIT_FAILED)
+
+
+def _say(problem: str) -> None:
+    typer.echo(redact(problem), err=True)
 
 
 async def ask_all(backends: Sequence[Backend]) -> list[Row]:
@@ -36,12 +42,12 @@ async def ask(backend: Backend) -> Row:
     """Name, state, jobs waiting and running there, node classes, detail."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            found = await backend.describe()
+            found = await guarded(backend.describe())
     except TimeoutError:
         return backend.name, "down", "", "", "", f"no answer within {ANSWER_SECONDS:g} s"
     except ChatelierError as away:
-        return backend.name, "down", "", "", "", str(away)
+        return backend.name, "down", "", "", "", redact(str(away))
     except Exception as error:  # noqa: BLE001 - a plugin's code; its bug must not hide how the others are
-        return backend.name, "broken", "", "", "", f"{type(error).__name__}: {error}"
+        return backend.name, "broken", "", "", "", reason(error)
     counts = (str(found.waiting), str(found.running), str(len(found.classes)))
-    return backend.name, "up", *counts, found.detail
+    return backend.name, "up", *counts, redact(found.detail)

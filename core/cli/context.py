@@ -3,9 +3,11 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -13,8 +15,9 @@ import typer
 from .. import log
 from ..clock import SystemClock
 from ..errors import ChatelierError, OperatorMust, SettingsError
-from ..gateway import Runtime, catalogue_of, open_runtime, open_store_of
+from ..gateway import Runtime, open_runtime
 from ..plugins import Plugins
+from ..registered import catalogue_of, commands_of, open_store_of
 from ..settings import Settings, load, load_plugin_settings
 from ..settings.environment import LOG_LEVEL
 from ..storage import Store
@@ -25,6 +28,9 @@ T = TypeVar("T")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
+
+EARLY: ContextVar[Mapping[Path, Plugins]] = ContextVar("EARLY", default=MappingProxyType({}))
+"""Plugins that were loaded for the commands that they bring, by their configuration: the command itself goes on with them."""
 
 Config = Annotated[
     Path | None,
@@ -40,12 +46,23 @@ def config_path(given: Path | None) -> Path:
     return given or (here if here.exists() else Path(__file__).parents[2] / "config.yaml")
 
 
-def load_config(given: Path | None) -> tuple[Settings, Plugins]:
-    """Plugins loaded, settings checked against their models. Raises SettingsError."""
-    path = config_path(given)
+def load_plugins(path: Path) -> Plugins:
+    """Those that this configuration asks for. Raises SettingsError."""
+    if path in EARLY.get():
+        return EARLY.get()[path]
     plugins = Plugins(load_plugin_settings(path, os.environ), os.environ)
     plugins.load()
-    return load(path, plugins.settings_models(), os.environ, broken=plugins.broken), plugins
+    return plugins
+
+
+def load_config(given: Path | None) -> tuple[Settings, Plugins]:
+    """Plugins loaded, settings checked against their models, their secrets hidden from now on. Raises SettingsError."""
+    path = config_path(given)
+    plugins = load_plugins(path)
+    models = plugins.settings_models()
+    settings = load(path, models, os.environ, broken=plugins.broken, plugins=plugins.found)
+    log.hide(settings.secrets())
+    return settings, plugins
 
 
 @asynccontextmanager
@@ -68,7 +85,7 @@ async def open_store(given: Path | None) -> AsyncIterator[Store]:
 async def open_catalogue(given: Path | None) -> AsyncIterator[Catalogue]:
     """The workflows on offer, without a store."""
     settings, plugins = load_config(given)
-    catalogue = catalogue_of(settings, plugins, SystemClock())
+    catalogue = catalogue_of(settings, plugins, SystemClock(), commands_of(settings, plugins))
     await catalogue.refresh()
     yield catalogue
 
@@ -83,7 +100,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def fail(error: ChatelierError) -> NoReturn:
     """Say it and end: 2 for what the operator must mend in the configuration, 1 for the rest."""
-    typer.echo(str(error), err=True)
+    typer.echo(log.redact(str(error)), err=True)
     sys.exit(EXIT_CONFIG if isinstance(error, OperatorMust) else EXIT_FAILED)
 
 

@@ -10,6 +10,8 @@ from ..chat.inbox import ARRIVALS
 from ..chat.outbox import MESSAGES
 from ..errors import ChatelierError, OperatorMust
 from ..gateway import Runtime, open_runtime, usable
+from ..http.tokens import closed
+from ..log import redact
 from ..plugins import Plugins
 from ..settings import Settings
 from .backends import ask_all
@@ -43,7 +45,7 @@ async def _look(settings: Settings, plugins: Plugins) -> bool:
     well = True
     async for finding in findings(settings, plugins):
         sign = "✓" if finding.well else ("✗" if finding.grave else "!")
-        typer.echo(f"{sign} {finding.what}: {finding.words}")
+        typer.echo(redact(f"{sign} {finding.what}: {finding.words}"))
         well = well and (finding.well or not finding.grave)
     return well
 
@@ -56,6 +58,9 @@ async def findings(settings: Settings, plugins: Plugins) -> AsyncIterator[Findin
     for name, reason in plugins.broken.items():
         yield Finding(f"plugin {name}", reason, well=False)
     yield disk(settings)
+    for setting in closed(settings.http):
+        words = "not set, so the page that it opens is closed to everybody while http.public_url is set; set it"
+        yield Finding(setting, words, well=False, grave=False)
     try:
         async with open_runtime(settings, plugins) as runtime:
             async for finding in _inside(runtime):

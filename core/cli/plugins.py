@@ -2,6 +2,7 @@
 
 import typer
 
+from ..log import redact
 from .context import EXIT_FAILED, Config, load_config
 from .tables import write_table
 
@@ -15,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
         rows += [(name, "", "", "off") for name in plugins.off]
         write_table(("plugin", "from", "version", "hooks"), rows)
         for name, reason in plugins.broken.items():
-            typer.echo(f"{name}: broken: {reason}", err=True)
+            # Once more: what broke before the configuration was read could not know its secrets.
+            typer.echo(redact(f"{name}: broken: {reason}"), err=True)
         if plugins.broken:
             raise typer.Exit(EXIT_FAILED)

@@ -11,7 +11,10 @@ import typer
 from ..gateway import Runtime
 from ..http.application import application
 from ..http.server import serve as serve_http
+from ..log import get_logger
 from .context import Config, configure_log, open_gateway, run
+
+log = get_logger(__name__)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,6 +29,8 @@ async def _run(config: Config) -> None:
     stop = asyncio.Event()
     with _signals(stop):
         async with open_gateway(config) as runtime, listening(runtime) as address:
+            for problem in runtime.settings.problems:
+                log.warning("problem", problem=problem)
             typer.echo(f"Chatelier is on {address}")
             await runtime.serve(stop)
 
@@ -34,8 +39,7 @@ async def _run(config: Config) -> None:
 async def listening(runtime: Runtime) -> AsyncIterator[str]:
     """Serve HTTP for as long as the body runs; gives the address that people open."""
     http = runtime.settings.http
-    routes = [route for _, route in runtime.plugins.collect("register_routes", settings=runtime.settings)]
-    async with serve_http(application(http, routes, runtime.condition), http.host, http.port) as address:
+    async with serve_http(application(http, runtime.routes(), runtime.condition), http.host, http.port) as address:
         yield http.public_url or address.url
 
 

@@ -11,8 +11,8 @@ import typer
 
 from ..clock import SystemClock
 from ..errors import OperatorMust
-from ..gateway import open_store_of
 from ..media.references import BLOB_REFS, BLOBS
+from ..registered import open_store_of
 from ..storage import Store, Unreadable
 from .context import EXIT_FAILED, Config, load_config, open_store, run
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..commands.words import number
 from ..workflows.catalogue import Catalogue
 from ..workflows.check import check as check_classes
 from ..workflows.classes import Classes
@@ -114,7 +115,7 @@ def read_classes(path: Path) -> Classes:
 
 def _said(item: Input) -> str:
     limits = "".join(
-        f", {word} {value:g}"
+        f", {word} {number(value)}"
         for word, value in (("from", item.minimum), ("to", item.maximum), ("in steps of", item.step))
         if value is not None
     )

@@ -1,4 +1,4 @@
-"""Who may open a page: whoever holds its token, or, without one, whoever sits at the machine."""
+"""Who may open a page: whoever holds its token, or, without one, whoever sits at the machine, unless the world comes there too."""
 
 import hashlib
 import hmac
@@ -24,7 +24,9 @@ Which = Literal["chat", "console"]
 SETTINGS: dict[Which, str] = {"chat": "http.token", "console": "http.console_token"}
 COOKIE_SECONDS = 30 * 24 * 3600
 WRONG_A_MINUTE = 10
-FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+FORWARDING_HEADERS = (
+    "cf-connecting-ip", "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+)  # fmt: skip
 LOGIN_BYTES = 10_000
 
 
@@ -34,14 +36,29 @@ def cookie_value(token: str, which: Which) -> str:
     return hashlib.pbkdf2_hmac("sha256", token.encode(), f"chatelier {which}".encode(), 100_000).hex()
 
 
+def closed(http: HttpSettings) -> list[str]:
+    """The settings of the tokens without which a page is closed to everybody.
+
+    A plain proxy sends what somebody at this machine would send, so where strangers come through one nobody is a local.
+    """
+    if not http.public_url or is_loopback(urlsplit(http.public_url).hostname or ""):
+        return []
+    return [setting for which, setting in SETTINGS.items() if not _token(http, which)]
+
+
+def _token(http: HttpSettings, which: Which) -> str:
+    secret = http.token if which == "chat" else http.console_token
+    return secret.get_secret_value() if secret else ""
+
+
 class Entrance:
     """The door of one token. Wrong tokens are counted for each address, the cookie is not: it cannot be guessed."""
 
     def __init__(self, http: HttpSettings, which: Which, clock: Clock | None = None) -> None:
-        secret = http.token if which == "chat" else http.console_token
         self.which: Which = which
         self.setting = SETTINGS[which]
-        self.token = secret.get_secret_value() if secret else ""
+        self.token = _token(http, which)
+        self._is_closed = self.setting in closed(http)
         self._cookie = f"chatelier_{which}"
         self._cookie_value = cookie_value(self.token, which)
         self._secure = (http.public_url or "").startswith("https:")
@@ -50,7 +67,7 @@ class Entrance:
 
     def lets_in(self, connection: HTTPConnection) -> bool:
         if not self.token:
-            return _sits_here(connection)
+            return not self._is_closed and _sits_here(connection)
         cookie = connection.cookies.get(self._cookie, "")
         if hmac.compare_digest(cookie.encode(), self._cookie_value.encode()):
             return True
@@ -81,7 +98,8 @@ class Entrance:
         """What somebody sees who is not let in: a page with the form for a browser, one sentence for the rest."""
         form = words.FORM.format(which=self.which, next=html.escape(back or connection.scope["path"]))
         if not self.token:
-            sentence, status, form = words.LOCAL_ONLY.format(setting=self.setting), 403, ""
+            sentence = words.CLOSED if self._is_closed else words.LOCAL_ONLY
+            sentence, status, form = sentence.format(setting=self.setting), 403, ""
         elif self.is_barred(connection):
             sentence, status = words.TOO_MANY, 429
         sentence = sentence or words.LOCKED.format(setting=self.setting)

@@ -8,6 +8,10 @@ LOCAL_ONLY = (
     "This page answers only on the machine that runs the gateway, because {setting} is not set. "
     "Open it there, or ask the operator to set {setting} in config.yaml."
 )
+CLOSED = (
+    "This page is closed, because http.public_url lets strangers come here and {setting} is not set. "
+    "Ask the operator to set {setting} in config.yaml."
+)
 LOCKED = "This page needs the token that the operator set as {setting}. Ask them for it and enter it here."
 WRONG = "That token is not right. Check it and enter it again."
 TOO_MANY = "Too many wrong tokens. Wait a minute, then try again."

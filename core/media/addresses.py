@@ -44,11 +44,13 @@ _NOT_PUBLIC_6 = tuple(
 def is_public(address: Address) -> bool:
     """Whether the address is on the open Internet and nowhere else.
 
-    An IPv6 address that carries an IPv4 address (mapped, 6to4, Teredo, NAT64) never is.
+    An IPv6 address that carries an IPv4 address (mapped, 6to4, Teredo, NAT64) or names an interface of this machine never is.
     """
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_4)
-    return address in _PUBLIC_6 and not any(address in network for network in _NOT_PUBLIC_6)
+    return (
+        address.scope_id is None and address in _PUBLIC_6 and not any(address in network for network in _NOT_PUBLIC_6)
+    )
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:

@@ -28,6 +28,9 @@ CONNECT_SECONDS = 10.0
 _PIECE = 65_536
 _WEB_PORTS = {80, 443}
 _FIRST_FREE_PORT = 1024
+_PORTS = range(1, 65_536)
+_LONGEST_NAME = 253
+"""Characters of a name that DNS knows (RFC 1035)."""
 
 
 async def fetch(
@@ -101,16 +104,12 @@ class _Guard:
     allow: tuple[Network, ...]
     tls: SSLContext
 
-    async def hop(self, text: str | httpx.URL) -> _Hop:
-        try:
-            url = httpx.URL(text)
-        except httpx.InvalidURL as error:
-            raise BadInput(words.BAD_ADDRESS) from error
-        if url.scheme not in {"http", "https"} or not url.raw_host:
+    async def hop(self, url: httpx.URL) -> _Hop:
+        port = _port(url)
+        if url.scheme not in {"http", "https"} or not _is_name(_host(url)) or port not in _PORTS:
             raise BadInput(words.BAD_ADDRESS)
         if url.userinfo:
             raise BadInput(words.PASSWORD_IN_ADDRESS)
-        port = _port(url)
         if port < _FIRST_FREE_PORT and port not in _WEB_PORTS:
             raise BadInput(words.ODD_PORT)
         addresses = await self._addresses(_host(url), port)
@@ -139,8 +138,20 @@ def _host(url: httpx.URL) -> str:
     return url.raw_host.decode("ascii")
 
 
+def _is_name(host: str) -> bool:
+    return len(host) <= _LONGEST_NAME and all(host.removesuffix(".").split("."))
+
+
 def _port(url: httpx.URL) -> int:
-    return url.port or (443 if url.scheme == "https" else 80)
+    default = 443 if url.scheme == "https" else 80
+    return default if url.port is None else url.port
+
+
+def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
+    try:
+        return base.join(text) if base else httpx.URL(text)
+    except (httpx.InvalidURL, ValueError) as error:  # half a surrogate pair is a UnicodeError, which is a ValueError
+        raise BadInput(words.BAD_ADDRESS) from error
 
 
 async def _download(url: str, limit_bytes: int, deadline: float, guard: _Guard) -> AsyncGenerator[bytes, None]:
@@ -156,15 +167,15 @@ async def _download(url: str, limit_bytes: int, deadline: float, guard: _Guard) 
                 yield piece
 
 
-async def _follow(stack: AsyncExitStack, url: str | httpx.URL, deadline: float, guard: _Guard) -> httpx.Response:
+async def _follow(stack: AsyncExitStack, text: str, deadline: float, guard: _Guard) -> httpx.Response:
+    url = _parsed(text)
     for _ in range(MAX_REDIRECTS + 1):
         hop = await guard.hop(url)
         response = await _ask(stack, hop, deadline, guard.tls)
         if not response.has_redirect_location:
             return response
         await response.aclose()
-        # httpx has looked at it already: where it is no URL at all, `send` raised.
-        url = hop.url.join(response.headers["Location"])
+        url = _parsed(response.headers["Location"], hop.url)
     raise BadInput(words.TOO_MANY_REDIRECTS)
 
 
@@ -207,6 +218,8 @@ def _in_words(host: str) -> Iterator[None]:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise words.not_reached(host) from error
+    except httpx.InvalidURL as error:  # httpx looks at a redirect too, although it does not follow it
+        raise BadInput(words.BAD_ADDRESS) from error
     except httpx.HTTPError as error:
         raise BadInput(words.BROKE_OFF) from error
 
@@ -234,6 +247,9 @@ async def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
         async for packed in response.aiter_raw():
             for piece in _pieces(unpacker.decompress, packed, lambda: unpacker.unconsumed_tail):
                 yield piece
+            # Checked as it comes: zlib keeps everything that follows the end.
+            if unpacker.unused_data:
+                raise BadInput(words.BROKE_OFF)
     except zlib.error as error:
         raise BadInput(words.BROKE_OFF) from error
     if not unpacker.eof:

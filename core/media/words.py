@@ -8,7 +8,7 @@ BROKEN_PICTURE = "That picture is damaged or was cut short. Save it anew as a PN
 NO_HEIC = "I cannot read HEIC pictures here. Send a PNG, JPEG or WebP."
 GONE = "That file is no longer kept here. Send it again."
 
-BAD_ADDRESS = "That is not a web address I can use. It must start with http:// or https://."
+BAD_ADDRESS = "That is not a web address I can use. Check it; it must start with http:// or https://."
 PASSWORD_IN_ADDRESS = "That address has a name or password in it. Download the file and send it here instead."  # noqa: S105 - a sentence, not a secret
 PRIVATE_ADDRESS = "That address leads into a private network, where I do not go. Download the file and send it here."
 ODD_PORT = "I do not fetch from that port. Download the file and send it here."

@@ -14,6 +14,10 @@ from ..errors import SettingsError
 
 Key = tuple[str | int, ...]
 
+DEEPEST = 20
+"""Names one below the other; no setting has half as many."""
+TOO_DEEP = "is nested too deeply; no setting is"
+
 
 def dotted(key: Key) -> str:
     return ".".join(str(part) for part in key)
@@ -115,11 +119,13 @@ def parse(text: str, document: Document, name: str) -> Any:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
+        return None if node is None else _Composed(loader, document, name).value(node, ())
     except yaml.YAMLError as error:
         words, line = _syntax(error, text)
         document.complain((), words, at=Place(f"{name}:{line}", document.root.folder, line))
-        return None
-    return None if node is None else _Composed(loader, document, name).value(node, ())
+    except RecursionError:  # the parser's own, of a thousand brackets
+        document.complain((), TOO_DEEP, at=Place(name, document.root.folder))
+    return None
 
 
 def _syntax(error: yaml.YAMLError, text: str) -> tuple[str, int]:
@@ -158,6 +164,9 @@ class _Composed:
         self.document.places[key] = self._place(node)
         if node in self.above:
             self.document.complain(key, "refers to itself")
+            return None
+        if len(key) > DEEPEST:
+            self.document.complain(key, TOO_DEEP)
             return None
         self.above.append(node)
         try:
@@ -198,7 +207,7 @@ class _Composed:
         if node.tag == _BOOL:
             return text.lower() == "true"
         if node.tag == _INT:
-            return int(text.replace("_", ""), 0)
+            return _whole(text)
         if node.tag == _FLOAT:
             return float(text)
         if node.tag not in {_TEXT, _MERGE}:
@@ -208,3 +217,10 @@ class _Composed:
     def _place(self, node: yaml.Node) -> Place:
         line = node.start_mark.line + 1
         return Place(f"{self.name}:{line}", self.document.root.folder, line)
+
+
+def _whole(text: str) -> int | str:
+    try:
+        return int(text.replace("_", ""), 0)
+    except ValueError:  # thousands of digits, which Python does not read; no model takes the text for a number either
+        return text

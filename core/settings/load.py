@@ -1,6 +1,7 @@
 """config.yaml and the environment, checked against the models: one frozen object, or one line an error."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,13 +9,15 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from . import shape, words
-from .document import Document, Key, dotted, read
+from .document import Complaint, Document, Key, dotted, read
 from .environment import overlay
 from .models import PluginSettings, Settings
 from .resolve import Resolver
 
 M = TypeVar("M", bound=BaseModel)
 
+# python-telegram-bot<23,>=22; extra == "telegram"
+_NEEDED = re.compile(r"""(?P<name>[\w.-]+).*;.*\bextra\s*==\s*["'](?P<extra>[^"']+)["']""")
 NAMESPACES = ("platforms", "backends")
 
 
@@ -24,16 +27,18 @@ def load(
     environ: Mapping[str, str],
     *,
     broken: Mapping[str, str] | None = None,
+    plugins: Collection[str] = (),
 ) -> Settings:
     """The settings of a file (None: defaults) and the environment.
 
     models: section name ("platforms.web") → the model that a plugin registered for it.
     broken: plugin name → why it could not be loaded; its section is a problem then, not an error.
+    plugins: the names of all that were found, for `plugins.off`; empty when nobody looked.
     Raises SettingsError with one line an error, all of them.
     """
     document = read(path)
     overlay(document, environ)
-    return _Reading(document, models, environ, broken or {}).settings()
+    return _Reading(document, models, environ, broken or {}, plugins).settings()
 
 
 def load_plugin_settings(path: Path | None, environ: Mapping[str, str]) -> PluginSettings:
@@ -64,11 +69,13 @@ class _Reading:
         models: Mapping[str, type[BaseModel]],
         environ: Mapping[str, str],
         broken: Mapping[str, str],
+        plugins: Collection[str],
     ) -> None:
         self.document = document
         self.models: dict[Key, type[BaseModel]] = {tuple(name.split(".")): model for name, model in models.items()}
         self.resolver = Resolver(document, environ, everywhere(models))
         self.absent = {name: f"broken: {reason}" for name, reason in broken.items()}
+        self.plugins = plugins
         self.sections: dict[str, BaseModel] = {}
         self.problems: list[str] = []
 
@@ -77,7 +84,12 @@ class _Reading:
         core = {name: value for name, value in self.document.values.items() if name in own}
         resolved = self.resolver.model(Settings, core, ())
         settings = _validated(self.document, Settings, resolved, ()) or Settings()
-        self.absent |= dict.fromkeys(_off(resolved), "off: plugins.off names it")
+        off = _off(resolved)
+        self.absent |= dict.fromkeys(off, "off: plugins.off names it")
+        if self.plugins:
+            for n, name in enumerate(off):
+                if name not in self.plugins:
+                    self._problem(("plugins", "off", n), words.no_such_plugin(name, self.plugins))
         for name, value in self.document.values.items():
             if name not in own:
                 self._below((name,), value)
@@ -111,11 +123,10 @@ class _Reading:
     def _unknown(self, key: Key) -> None:
         name = str(key[-1])
         if name in self.absent:
-            self.problems.append(
-                f"{self.document.place(key).words}: {dotted(key)}: not used, its plugin is {self.absent[name]}"
-            )
-        elif name in _extras():
-            self.document.complain(key, f'its plugin is not installed; pip install "chatelier[{name}]"')
+            self._problem(key, f"not used, its plugin is {self.absent[name]}")
+        elif (lacking := _extras().get(name)) is not None:
+            mend = f'its plugin is not installed; pip install "chatelier[{name}]"'
+            self.document.complain(key, mend if lacking else f'this version has no plugin "{name}"; remove the section')
         elif len(key) == 1:
             known = [*shape.fields(Settings), *NAMESPACES, *(str(section[0]) for section in self.models)]
             self.resolver.unknown(key, dict.fromkeys(known))
@@ -123,6 +134,9 @@ class _Reading:
             self.document.complain(key, f'unknown section; did you mean "{meant}"?')
         else:
             self.document.complain(key, "no plugin has this section; install the one that does, or remove it")
+
+    def _problem(self, key: Key, words: str) -> None:
+        self.problems.append(str(Complaint(self.document.place(key), key, words)))
 
 
 def _off(core: dict[str, Any]) -> list[str]:
@@ -132,12 +146,25 @@ def _off(core: dict[str, Any]) -> list[str]:
     return [name for name in off if isinstance(name, str)] if isinstance(off, list) else []
 
 
-def _extras() -> list[str]:
-    """What can be installed with `chatelier[…]`."""
+def _extras() -> dict[str, list[str]]:
+    """What can be installed with `chatelier[…]`, and the distributions that each would bring and that are not there."""
     try:
-        return metadata("chatelier").get_all("Provides-Extra") or []
+        about = metadata("chatelier")
     except PackageNotFoundError:
-        return []
+        return {}
+    needed = [match for line in about.get_all("Requires-Dist") or [] if (match := _NEEDED.match(line))]
+    return {
+        extra: [match["name"] for match in needed if match["extra"] == extra and not _is_installed(match["name"])]
+        for extra in about.get_all("Provides-Extra") or []
+    }
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _validated(document: Document, model: type[M], values: Any, key: Key) -> M | None:

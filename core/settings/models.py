@@ -25,9 +25,19 @@ def _handle(text: str) -> str:
 
 
 def _web_address(text: str) -> str:
-    if text and not re.fullmatch(r"https?://[^\s?#]+", text):
+    if text and not (re.fullmatch(r"https?://[^\s?#]+", text) and _leads_somewhere(text)):
         raise ValueError('should be an address such as "https://art.example.com"')
+    if "@" in urlsplit(text).netloc:
+        raise ValueError("should be an address without a name and password in it; everybody sees it")
     return text.rstrip("/")
+
+
+def _leads_somewhere(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        return False
 
 
 Handle = Annotated[str, AfterValidator(_handle)]
@@ -37,7 +47,7 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 class Section(BaseModel):
     """The base for a plugin's settings: frozen, strict about names, and silent about values in errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Http(Section):
@@ -52,11 +62,13 @@ class Http(Section):
         description="Address that people and webhooks reach this gateway by, such as `https://art.example.com`.",
     )
     token: SecretStr = Field(
-        default=SecretStr(""), description="Opens the chat page. Without one the page answers on this machine only."
+        default=SecretStr(""),
+        description="Opens the chat page. Without one the page answers on this machine only, and not at all with a `public_url`.",
     )
     console_token: SecretStr = Field(
         default=SecretStr(""),
-        description="Opens the console and makes its holder an operator. Without one it answers on this machine only.",
+        description="Opens the console and makes its holder an operator. Without one it answers on this machine only, "
+        "and not at all with a `public_url`.",
     )
 
 
@@ -156,7 +168,7 @@ class Settings(Section):
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What the operator should know, a line each, though the gateway runs: sections of plugins that are off or broken."""
+        """What the operator should know, a line each, though the gateway runs: settings for plugins that are off, broken or not there."""
         return self._problems
 
     def __contains__(self, section: str) -> bool:

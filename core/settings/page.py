@@ -19,13 +19,13 @@ _TOP = """\
 
 <!-- Made by `python -m chatelier.core.settings.page > docs/configuration.md`; change the models instead. -->
 
-Settings come from four places; a later one wins:
+Settings come from three places; a later one wins:
 
 1. the defaults below,
 2. the file: `--config FILE`, else `config.yaml` in the current folder, else the one that comes with Chatelier,
 3. the environment: `CHATELIER_` and the setting's name in capitals, with two underscores for each dot, so that
-   `CHATELIER_HTTP__PORT=9000` sets `http.port`; lists are written `a, b` or as YAML `[a, b]`,
-4. what an operator changes while the gateway runs.
+   `CHATELIER_HTTP__PORT=9000` sets `http.port`; lists are written `a, b` or as YAML `[a, b]`, and their items have numbers
+   from 0: `CHATELIER_BACKENDS__COMFYUI__SERVERS__0__URL`.
 
 A relative path is relative to the folder of the file that it stands in, or to the current folder when it comes from the
 environment.

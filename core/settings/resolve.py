@@ -70,7 +70,9 @@ class Resolver:
             return self._items([item.strip() for item in text.split(",") if item.strip()], annotation, key)
         if not place.variable:
             text = _REFERENCE.sub(lambda match: self._reference(match, key), text)
-        if text and shape.holds_path(annotation):
+        if shape.holds_path(annotation):
+            if not text.strip() and not any(said.key == key for said in self.document.complaints):
+                self.document.complain(key, "is empty; give it a path or leave it out")
             return place.folder / Path(text).expanduser()
         return text
 
@@ -78,7 +80,11 @@ class Resolver:
         escaped, name = match.groups()
         if escaped:
             return f"${{{name}}}"
-        if name not in self.environ:
+        if not name.strip():
+            self.document.complain(
+                key, "${} lacks the name of an environment variable; write $${} for these very characters"
+            )
+        elif name not in self.environ:
             mend = "set it, or write $${…} for these very characters"
             self.document.complain(key, f"the environment variable {name} is not set; {mend}")
         return self.environ.get(name, "")

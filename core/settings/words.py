@@ -10,6 +10,7 @@ from .environment import PREFIX, variable
 _WORDS = {
     "int_type": "should be a whole number",
     "int_parsing": "should be a whole number",
+    "int_parsing_size": "should be a whole number",
     "int_from_float": "should be a whole number",
     "float_type": "should be a number",
     "float_parsing": "should be a number",
@@ -57,6 +58,12 @@ def unknown(key: Key, siblings: Iterable[str], everywhere: Iterable[Key]) -> str
     if siblings:
         return f"unknown setting; known here: {', '.join(sorted(siblings))}"
     return "unknown setting; nothing is known here"
+
+
+def no_such_plugin(name: str, known: Iterable[str]) -> str:
+    """For a name in `plugins.off`."""
+    meant = nearest(name, known)
+    return f'there is no plugin "{name}"; ' + (f'did you mean "{meant}"?' if meant else "remove it")
 
 
 def unknown_variable(name: str, everywhere: Iterable[Key]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import PlainSerializer, TypeAdapter, ValidationError
@@ -112,10 +113,15 @@ class Kind(Generic[R]):
             )
 
     def dump(self, record: R) -> dict[str, Any]:
-        """The record as JSON values."""
+        """The record as JSON values. Raises ValueError for a number that JSON has none for: an infinite one, or NaN."""
         document: dict[str, Any] = adapter(self.record).dump_python(record, mode="json")
         extra = document.pop("extra")
-        return {**extra, **document}
+        whole = {**extra, **document}
+        if not _is_finite(whole):
+            raise ValueError(
+                f"{self.name} {record.key!r} holds a number that is infinite or none, which JSON cannot say"
+            )
+        return whole
 
     def load(self, document: Mapping[str, Any]) -> R:
         """The record of a document, whatever version of the code wrote it. Raises Unreadable."""
@@ -132,6 +138,18 @@ class Kind(Generic[R]):
 def plain(value: Scalar) -> str | int | float | None:
     """A scalar as it stands in a dumped document, so that engines compare like with like."""
     return as_text(value) if isinstance(value, datetime) else value
+
+
+def _is_finite(value: Any) -> bool:
+    """Of JSON values, all that is in them."""
+    match value:
+        case float():
+            return isfinite(value)
+        case dict():
+            return all(map(_is_finite, value.values()))
+        case list():
+            return all(map(_is_finite, value))
+    return True
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -1,12 +1,13 @@
 """A backend in memory whose every answer a test decides."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..errors import Gone, Unavailable
+from ..errors import Gone, Refused, Unavailable
 from ..generation.backend import Attempt, Description, Ended, Output, Progress
+from ..workflows.check import lacks
 
 CLASSES: Mapping[str, Mapping[str, Any]] = {
     "FakeImage": {
@@ -35,12 +36,19 @@ class Run:
     progress: Progress = field(default_factory=lambda: Progress(phase="running", fraction=0.5, title="Painting"))
 
 
+async def _nothing(*_: object) -> None:
+    """What a hook does until a test sets it."""
+
+
 class FakeBackend:
     """Ends each attempt at once with one picture, unless `hold` is set; then `finish` ends it.
 
     runs: every attempt it was given, by id. down: answers nothing. forgets: knows nothing of any attempt (it restarted).
     cut_off: it goes on, but `find` says unknown and `watch` ends in Unavailable.
-    refuse: called before an attempt is taken, after_submit: once it was; what they raise is what `submit` raises.
+    classes: the nodes that it says it has.
+    before_describe, before_submit, before_find, before_fetch, before_cancel: awaited first; what they raise is what the method
+    raises, and one that never returns is a server that hangs. after_submit: called once an attempt was taken; raising there is
+    an answer that was lost.
     """
 
     def __init__(self, name: str = "fake", *, hold: bool = False) -> None:
@@ -51,7 +59,12 @@ class FakeBackend:
         self.cut_off = False
         self.cancellable = True
         self.pixels = PIXEL
-        self.refuse: Callable[[Attempt], None] = lambda _: None
+        self.classes = CLASSES
+        self.before_describe: Callable[[], Awaitable[None]] = _nothing
+        self.before_submit: Callable[[Attempt], Awaitable[None]] = _nothing
+        self.before_find: Callable[[Attempt], Awaitable[None]] = _nothing
+        self.before_fetch: Callable[[Attempt, Output], Awaitable[None]] = _nothing
+        self.before_cancel: Callable[[Attempt], Awaitable[None]] = _nothing
         self.after_submit: Callable[[Attempt], None] = lambda _: None
         self.runs: dict[str, Run] = {}
         self.submissions = 0
@@ -61,11 +74,14 @@ class FakeBackend:
 
     async def describe(self) -> Description:
         self._up()
-        return Description(classes=CLASSES, running=sum(run.state == "running" for run in self.runs.values()))
+        await self.before_describe()
+        return Description(classes=self.classes, running=sum(run.state == "running" for run in self.runs.values()))
 
     async def submit(self, attempt: Attempt) -> str:
         self._up()
-        self.refuse(attempt)
+        await self.before_submit(attempt)
+        if lack := lacks(attempt.graph, self.classes):
+            raise Refused(f"{self.name} {lack}.")
         self.submissions += 1
         self.runs[attempt.id] = Run(attempt)
         if not self.hold:
@@ -84,6 +100,7 @@ class FakeBackend:
 
     async def find(self, attempt: Attempt) -> Literal["waiting", "running", "ended", "absent", "unknown"]:
         self._up()
+        await self.before_find(attempt)
         if self.cut_off:
             return "unknown"
         run = None if self.forgets else self.runs.get(attempt.id)
@@ -112,12 +129,14 @@ class FakeBackend:
 
     async def fetch(self, attempt: Attempt, output: Output) -> AsyncIterator[bytes]:
         self._up()
+        await self.before_fetch(attempt, output)
         if attempt.id not in self.runs or self.forgets:
             raise Gone("no such output")
         yield self.pixels
 
     async def cancel(self, attempt: Attempt) -> None:
         self._up()
+        await self.before_cancel(attempt)
         if self.cancellable:
             self.finish(attempt.id, Ended(state="cancelled"))
 

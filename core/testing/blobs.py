@@ -11,13 +11,19 @@ from ..storage import Store
 
 
 class MemoryBlobs:
-    """Takes any bytes for a PNG, and keeps their record in the store as the real ones do. No threads, no files."""
+    """Takes any bytes for a PNG, and keeps their record in the store as the real ones do. No threads, no files.
+
+    trouble: raised by `put` while it is set, as by a disk that is full.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.bytes: dict[str, bytes] = {}
+        self.trouble: Exception | None = None
 
     async def put(self, chunks: AsyncIterator[bytes], *, limit: int = 0) -> Blob:
+        if self.trouble is not None:
+            raise self.trouble
         data = b"".join([chunk async for chunk in chunks])
         if not data or (limit and len(data) > limit):
             raise BadInput("That file is empty, or too large.")

@@ -119,18 +119,24 @@ async def running(
     for n, other in enumerate(others):
         plugins.add(other, f"other{n}")
     chosen = Settings.model_validate({"data_dir": folder, "store": "memory:", **(settings or {})})
-    async with open_runtime(chosen, plugins, clock=clock or SystemClock()) as runtime:
-        stop, ready = asyncio.Event(), asyncio.Event()
+    async with open_runtime(chosen, plugins, clock=clock or SystemClock()) as runtime, serving(runtime):
+        yield runtime
 
-        async def begun() -> None:
-            ready.set()
 
-        serving = asyncio.create_task(runtime.serve(stop, begun))
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        try:
-            yield runtime
-        finally:
-            waiting.cancel()
-            stop.set()
-            await serving
+@asynccontextmanager
+async def serving(runtime: Runtime) -> AsyncIterator[None]:
+    """Lets an open gateway serve for as long as the body runs."""
+    stop, ready = asyncio.Event(), asyncio.Event()
+
+    async def begun() -> None:
+        ready.set()
+
+    life = asyncio.create_task(runtime.serve(stop, begun))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({life, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield
+    finally:
+        waiting.cancel()
+        stop.set()
+        await life

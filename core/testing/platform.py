@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -46,11 +46,16 @@ class Shown:
         return next(b.payload for row in self.message.buttons for b in row if label.lower() in b.label.lower())
 
 
-class FakePlatform:
-    """shown: what is visible, in order. before_send: called first; what it raises is what `send` raises.
+async def _nothing(_: str) -> None:
+    """What a hook does until a test sets it."""
 
+
+class FakePlatform:
+    """shown: what is visible, in order.
+
+    before_send, before_edit, before_capabilities: called first; what they raise is what the method raises.
     after_send: called once the message is visible; raising there is a send whose answer was lost. answering: cleared, sends
-    become visible but do not return.
+    become visible but do not return. before_signal: awaited first, with the sign; one that never returns is a network that hangs.
     """
 
     def __init__(self, name: str = "fake", can: Capabilities = ROOMY) -> None:
@@ -62,6 +67,8 @@ class FakePlatform:
         self.before_send: Callable[[Outgoing], None] = lambda _: None
         self.after_send: Callable[[Outgoing], None] = lambda _: None
         self.before_edit: Callable[[Outgoing], None] = lambda _: None
+        self.before_capabilities: Callable[[], None] = lambda: None
+        self.before_signal: Callable[[str], Awaitable[None]] = _nothing
         self.answering = asyncio.Event()
         self.answering.set()
         self.moved = asyncio.Event()
@@ -70,6 +77,7 @@ class FakePlatform:
         self._events = itertools.count(1)
 
     def capabilities(self, chat: ChatRef | None = None) -> Capabilities:
+        self.before_capabilities()
         return self.can
 
     async def run(self, gateway: Gateway) -> None:
@@ -110,6 +118,7 @@ class FakePlatform:
     async def signal(
         self, chat: ChatRef, what: Literal["busy", "seen", "done", "failed"], message_id: str = ""
     ) -> None:
+        await self.before_signal(what)
         self.signals.append(what)
         self._move()
 
@@ -119,6 +128,10 @@ class FakePlatform:
         yield self.files[file.ref]
 
     # --- what a test does as a person
+
+    def share(self, network: "FakePlatform") -> None:
+        """Show what this one shows: one network, as two processes see it."""
+        self.shown, self._ids = network.shown, network._ids
 
     def chat(self, chat: str = "room", *, direct: bool = True) -> ChatRef:
         return ChatRef(platform=self.name, chat=chat, direct=direct)

@@ -41,8 +41,8 @@ from ..chat.messages import (
     Submitted,
 )
 from ..chat.platform import Deletes, Edits, Finds, Platform, Signals
-from ..gateway import undeclared
 from ..keys import token
+from ..registered import undeclared
 from .scripted import ScriptedGateway
 
 STARTS = 20

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .. import log
 from ..errors import Exists, OperatorMust, Stale
 from ..storage import Kind, Leased, Query, Record, Scalar, Store, Time, Tx, Unreadable
 from .clock import FakeClock, settle
+from .logs import sent_to
 
 MakeStore = Callable[[Sequence[Kind[Any]], FakeClock], AbstractAsyncContextManager[Store]]
 """Opens a new, empty store with these kinds. An engine with a clock of its own leaves the clock unused."""
@@ -543,7 +543,7 @@ async def what_cannot_be_read_is_left_out(make: MakeStore) -> None:
     """`find` and `claim` go on to the next record and log once what they passed over; `get` and a strict `find` raise."""
     past = datetime(2020, 1, 1, tzinfo=UTC)
     lines = io.StringIO()
-    with log.sent_to(lines, "ERROR"):
+    with sent_to(lines, "ERROR"):
         async with opened(make, *(Sample(key=key, due=past) for key in "bdf")) as (store, _):
             await bend(store, *(Loose(key=key, name=f"{key} Smith", due=past) for key in "aceg"))
             where: dict[str, Scalar] = {"state": "open"}

@@ -31,6 +31,7 @@ THUMBNAIL_PIXELS = 192
 # With "no-referrer", which is everybody's default here, a browser hides where a form comes from, and the form is refused.
 HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+PARTS = frozenset(path for path in PAGE.iterdir() if path.suffix in TYPES)
 
 
 class ConsoleSettings(Section):
@@ -81,10 +82,10 @@ class Plugin:
 
     async def _page(self, request: Request) -> Response:
         now, status = await self._look()
-        return HTMLResponse(view.page(now), status, HEADERS)
+        return _html(view.page(now), status)
 
     async def _now(self, request: Request) -> Response:
-        return HTMLResponse(*await self._look(), HEADERS)
+        return _html(*await self._look())
 
     async def _look(self) -> tuple[str, int]:
         """What the page shows, or why it cannot, and the status."""
@@ -94,8 +95,7 @@ class Plugin:
             return view.away(away), 503
 
     async def _part(self, request: Request) -> Response:
-        path = PAGE / request.path_params["name"]
-        if path.suffix not in TYPES or not path.is_file():
+        if (path := PAGE / request.path_params["name"]) not in PARTS:
             return Response(status_code=404)
         return FileResponse(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
 
@@ -116,9 +116,14 @@ class Plugin:
         try:
             await self.runtime.store.atomically(work)
         except ChatelierError as away:
-            return HTMLResponse(view.page(view.away(away)), 503, HEADERS)
+            return _html(view.page(view.away(away)), 503)
         return RedirectResponse("/console", 303)
 
     async def _refresh(self, request: Request) -> Response:
         await self.runtime.catalogue.refresh()
         return RedirectResponse("/console", 303)
+
+
+def _html(text: str, status: int) -> HTMLResponse:
+    # Half a surrogate pair, which no UTF-8 holds, may be in what an older version or a plugin stored.
+    return HTMLResponse(text.encode(errors="replace"), status, HEADERS)

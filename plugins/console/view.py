@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from chatelier import JOBS, Backend, ChatelierError, Job, Result, Runtime, results_of
+from chatelier import JOBS, Backend, ChatelierError, Job, Result, Runtime, redact, results_of, shorten
 
 LAST_JOBS = 20
 SHOWN_RESULTS = 4
@@ -50,7 +50,12 @@ async def now(runtime: Runtime) -> str:
 
 
 def away(error: ChatelierError) -> str:
-    return f"<p class='ill'>{escape(str(error))}</p>"
+    return f"<p class='ill'>{_told(str(error))}</p>"
+
+
+def _told(words: str) -> str:
+    """What a plugin, a server or a configuration says: any of them may quote a secret."""
+    return escape(redact(words))
 
 
 def _section(title: str, body: str) -> str:
@@ -86,7 +91,7 @@ def _queue(jobs: Sequence[Job]) -> str:
 def _what(job: Job) -> str:
     """Its command and prompt, with its id."""
     prompt = str(job.values.get("prompt", ""))
-    short = prompt if len(prompt) <= PROMPT_CHARACTERS else prompt[: PROMPT_CHARACTERS - 1] + "…"
+    short = shorten(prompt, PROMPT_CHARACTERS)
     return f"<b>/{escape(job.workflow)}</b> {escape(short)} <code>{escape(job.key)}</code>"
 
 
@@ -109,13 +114,13 @@ async def _last_jobs(runtime: Runtime, jobs: Sequence[Job]) -> str:
         took = f"{job.run_ms / 1000:.1f} s" if job.run_ms else ""
         where = " · ".join(part for part in (took, escape(job.backend)) if part)
         state = _mark(job.state, well=job.state == "done")
-        rows.append((shown, _what(job) + (f"<p class='quiet'>{escape(job.words)}</p>" * bool(job.words)), state, where))
+        rows.append((shown, _what(job) + (f"<p class='quiet'>{_told(job.words)}</p>" * bool(job.words)), state, where))
     return _table(("result", "job", "state", "took"), rows, "Nothing was made yet.")
 
 
 def _result(result: Result) -> str:
     if result.blob is None:
-        return f"<q>{escape(result.text[:PROMPT_CHARACTERS])}</q>"
+        return f"<q>{escape(shorten(result.text, PROMPT_CHARACTERS))}</q>"
     if result.blob.kind not in ("image", "animation"):
         return f"<span>{escape(result.name)}</span>"
     return f"<img src='/console/thumbnail/{escape(result.key)}' alt='result {result.n + 1}' loading='lazy'>"
@@ -133,9 +138,9 @@ async def _backend(runtime: Runtime, name: str, backend: Backend) -> tuple[str, 
     except TimeoutError:
         return escape(name), _mark("down", well=False), "", "", f"no answer within {ANSWER_SECONDS:g} s"
     except Exception as error:  # noqa: BLE001 - a plugin's code; the page shows it and goes on
-        return escape(name), _mark("down", well=False), "", "", escape(str(error))
+        return escape(name), _mark("down", well=False), "", "", _told(str(error))
     ours = runtime.workshop.placing.given[name]
-    detail = " · ".join(part for part in (f"{ours} of ours", escape(found.detail)) if part)
+    detail = " · ".join(part for part in (f"{ours} of ours", _told(found.detail)) if part)
     return escape(name), _mark("up", well=True), str(found.running), str(found.waiting), detail
 
 
@@ -145,11 +150,11 @@ def _health(runtime: Runtime) -> str:
             escape(name),
             _mark(health.state, well=health.well),
             str(health.restarts),
-            escape(" · ".join(part for part in (health.detail, health.last_error) if part)),
+            _told(" · ".join(part for part in (health.detail, health.last_error) if part)),
         )
         for name, health in runtime.health().items()
     ]
-    problems = "".join(f"<li>{escape(problem)}</li>" for problem in (*runtime.settings.problems, *runtime.problems))
+    problems = "".join(f"<li>{_told(problem)}</li>" for problem in (*runtime.settings.problems, *runtime.problems))
     return _table(("part", "state", "restarts", "detail"), rows) + f"<ul class='ill'>{problems}</ul>" * bool(problems)
 
 
@@ -158,7 +163,7 @@ def _workflows(runtime: Runtime) -> str:
         (f"<b>/{escape(one.name)}</b>", escape(one.title), _file(one.source)) for one in runtime.catalogue.workflows
     ]
     bad = [
-        (f"<span class='ill'>{_file(one.source)}</span>", escape(one.node), escape(one.reason))
+        (f"<span class='ill'>{_file(one.source)}</span>", escape(one.node), _told(one.reason))
         for one in runtime.catalogue.problems
     ]
     return _table(("command", "title", "from"), rows) + (
@@ -178,6 +183,6 @@ def _plugins(runtime: Runtime) -> str:
         for info in runtime.plugins.loaded
     ]
     broken = [
-        (escape(name), _mark("broken", well=False), escape(reason)) for name, reason in runtime.plugins.broken.items()
+        (escape(name), _mark("broken", well=False), _told(reason)) for name, reason in runtime.plugins.broken.items()
     ]
     return _table(("plugin", "state", "detail"), [*broken, *rows])

@@ -2,10 +2,10 @@
 
 from .core.chat.buttons import OnJob, store_action
 from .core.chat.capabilities import ButtonRules, Capabilities, Dialect, RateRules
-from .core.chat.dialects import HtmlDialect, PlainDialect, TagDialect
+from .core.chat.dialects import HtmlDialect, PlainDialect
 from .core.chat.document import Document
 from .core.chat.graphemes import shorten
-from .core.chat.markup import code, document, escape, fence
+from .core.chat.markup import escape
 from .core.chat.messages import (
     FILE_TYPES,
     Ask,
@@ -32,25 +32,23 @@ from .core.chat.messages import (
     Value,
 )
 from .core.chat.platform import Deletes, Edits, Finds, Gateway, OpensDirect, Platform, Published, Publishes, Signals
-from .core.cli.context import Config, open_gateway
+from .core.cli.context import EXIT_CONFIG, EXIT_FAILED, Config, open_gateway
 from .core.cli.context import run as run_command
 from .core.clock import Clock, SystemClock
 from .core.commands.call import Call
 from .core.commands.command import Command
 from .core.commands.help import help_for, overview
 from .core.commands.help import unknown as unknown_command
+from .core.commands.options import check_value
 from .core.errors import (
     BadInput,
     ChatelierError,
     Exists,
     Gone,
-    Lost,
     OperatorMust,
     Refused,
     Retry,
-    SettingsError,
     Stale,
-    StoreError,
     StoreTooNew,
     Unavailable,
     Uncertain,
@@ -59,15 +57,17 @@ from .core.gateway import Runtime
 from .core.generation.backend import Attempt, Backend, Description, Ended, Output, Progress
 from .core.generation.jobs import JOBS, Job, Result, results_of
 from .core.generation.orders import ask_to_cancel as cancel_job
+from .core.generation.outputs import outputs_of_results
 from .core.generation.queue import open_jobs, status_line
 from .core.generation.results import result_blob
 from .core.generation.verbs import press
-from .core.hookspecs import Register, hookimpl, hookspec
+from .core.hookspecs import Register, hookimpl
 from .core.http.tokens import guard, holds_token
 from .core.keys import token
-from .core.media import Blob, Blobs, MediaKind
+from .core.log import redact
+from .core.media import Blob
 from .core.media.references import refer, release
-from .core.outcome import Outcome, job_of, outcome_of
+from .core.outcome import Outcome, job_of, latest_media, outcome_of
 from .core.sessions.session import close as close_question
 from .core.settings import Retention, Section, Settings
 from .core.storage import (
@@ -77,7 +77,6 @@ from .core.storage import (
     Leased,
     Query,
     Question,
-    Reads,
     Record,
     Scalar,
     Sieve,
@@ -89,16 +88,19 @@ from .core.storage import (
     Unreadable,
     claimed,
     drive,
-    plain,
     unique_values,
     unreadable,
 )
+from .core.supervise import in_time
 from .core.workflows.folder import FolderSource
-from .core.workflows.refusals import ran_out_of_memory, words_of_error, words_of_rejection
+from .core.workflows.refusals import ran_out_of_memory, words_of_error, words_of_rejection, words_of_skipped
+from .core.workflows.saved import savers
 from .core.workflows.workflow import Graph, Input, Loaded, Problem, Workflow, WorkflowSource
 
 __version__ = "0.1.0"
 __all__ = [
+    "EXIT_CONFIG",
+    "EXIT_FAILED",
     "FILE_TYPES",
     "JOBS",
     "Ask",
@@ -106,7 +108,6 @@ __all__ = [
     "Backend",
     "BadInput",
     "Blob",
-    "Blobs",
     "Button",
     "ButtonRules",
     "Call",
@@ -145,9 +146,7 @@ __all__ = [
     "Kind",
     "Leased",
     "Loaded",
-    "Lost",
     "Media",
-    "MediaKind",
     "OnJob",
     "OpensDirect",
     "OperatorMust",
@@ -166,7 +165,6 @@ __all__ = [
     "Query",
     "Question",
     "RateRules",
-    "Reads",
     "Receipt",
     "Record",
     "Refused",
@@ -180,18 +178,15 @@ __all__ = [
     "Scalar",
     "Section",
     "Settings",
-    "SettingsError",
     "Sieve",
     "Signals",
     "Stale",
     "Store",
-    "StoreError",
     "StoreOpener",
     "StoreTooNew",
     "Stored",
     "Submitted",
     "SystemClock",
-    "TagDialect",
     "Time",
     "Tx",
     "Unavailable",
@@ -201,31 +196,32 @@ __all__ = [
     "Workflow",
     "WorkflowSource",
     "cancel_job",
+    "check_value",
     "claimed",
     "close_question",
-    "code",
-    "document",
     "drive",
     "escape",
-    "fence",
     "guard",
     "help_for",
     "holds_token",
     "hookimpl",
-    "hookspec",
+    "in_time",
     "job_of",
+    "latest_media",
     "open_gateway",
     "open_jobs",
     "outcome_of",
+    "outputs_of_results",
     "overview",
-    "plain",
     "press",
     "ran_out_of_memory",
+    "redact",
     "refer",
     "release",
     "result_blob",
     "results_of",
     "run_command",
+    "savers",
     "shorten",
     "status_line",
     "store_action",
@@ -235,4 +231,5 @@ __all__ = [
     "unreadable",
     "words_of_error",
     "words_of_rejection",
+    "words_of_skipped",
 ]

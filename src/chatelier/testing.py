@@ -1,30 +1,38 @@
 """What plugin authors test with: fakes, a clock to turn by hand, a whole gateway in memory, conformance suites."""
 
 from .core.testing.backend import FakeBackend
+from .core.testing.backend_suite import BACKEND_CHECKS, Bench, MakeBackend
 from .core.testing.clock import FakeClock, settle
 from .core.testing.gateway import PICTURE, Parts, running
+from .core.testing.logs import sent_to
 from .core.testing.platform import ROOMY, FakePlatform, with_capabilities
 from .core.testing.platform_suite import PLATFORM_CHECKS, MakeNetwork, Network, Visible
+from .core.testing.quality import exemptions
 from .core.testing.scripted import ScriptedGateway
 from .core.testing.store import FakeStore
 from .core.testing.store_suite import STORE_CHECKS, MakeStore
 
 __all__ = [
+    "BACKEND_CHECKS",
     "PICTURE",
     "PLATFORM_CHECKS",
     "ROOMY",
     "STORE_CHECKS",
+    "Bench",
     "FakeBackend",
     "FakeClock",
     "FakePlatform",
     "FakeStore",
+    "MakeBackend",
     "MakeNetwork",
     "MakeStore",
     "Network",
     "Parts",
     "ScriptedGateway",
     "Visible",
+    "exemptions",
     "running",
+    "sent_to",
     "settle",
     "with_capabilities",
 ]

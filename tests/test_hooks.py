@@ -1,0 +1,328 @@
+"""What each hook does, seen through a plugin that uses it; one test a hook, with its name."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import typer
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Route
+from typer.testing import CliRunner
+
+from chatelier import (
+    Backend,
+    Call,
+    Clock,
+    Command,
+    Event,
+    Kind,
+    Option,
+    Platform,
+    Query,
+    Record,
+    Register,
+    Reply,
+    Runtime,
+    Said,
+    Section,
+    Settings,
+    Store,
+    StoreOpener,
+    Tx,
+    WorkflowSource,
+    escape,
+    hookimpl,
+    token,
+)
+from chatelier.core.cli.main import build
+from chatelier.core.cli.serve import listening
+from chatelier.core.errors import SettingsError
+from chatelier.core.plugins import Plugins
+from chatelier.core.settings import load
+from chatelier.core.workflows.workflow import Loaded
+from chatelier.testing import PICTURE, FakeBackend, FakePlatform, FakeStore, Parts, running
+
+
+async def said(network: FakePlatform, text: str, *, picture: bool = False) -> str:
+    """The answer; with a picture: once it has one."""
+    before = len(network.shown)
+    await network.receive(network.event(Said(text=text)))
+    await network.until(lambda: len(network.shown) > before and (network.last.message.media or not picture))
+    return network.last.text
+
+
+async def hello(call: Call) -> None:
+    await call.commit(None, Reply(text="Hello from a plugin."))
+
+
+HELLO = Command(name="hello", summary="Says hello", handler=hello)
+
+
+# --- before the store opens
+
+
+class NotebookSettings(Section):
+    shown: int = Field(default=5, ge=1, description="How many notes `/notes` shows.")
+
+
+class Notebook:
+    @hookimpl
+    def register_settings(self, register: Callable[[str, type[BaseModel]], None]) -> None:
+        register("notebook", NotebookSettings)
+
+
+def test_register_settings_claims_a_section_that_is_checked_and_handed_back(tmp_path: Path) -> None:
+    plugins, config = Plugins(), tmp_path / "config.yaml"
+    plugins.add(Notebook, "notebook")
+    config.write_text("notebook: {shown: 7}\n")
+    assert load(config, plugins.settings_models(), {}).of("notebook", NotebookSettings).shown == 7
+    for wrong, mend in (("{shwon: 7}", 'did you mean "shown"'), ("{shown: 0}", "notebook.shown")):
+        config.write_text(f"notebook: {wrong}\n")
+        with pytest.raises(SettingsError, match=mend):
+            load(config, plugins.settings_models(), {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note(Record):
+    words: str
+
+
+NOTES = Kind(name="notebook_notes", record=Note, queries=(Query((), ""),))
+
+
+async def note(call: Call) -> None:
+    async def work(tx: Tx) -> None:
+        await tx.insert(NOTES, Note(key=token(), words=str(call.values["words"])))
+
+    await call.commit(work, Reply(text="Noted."))
+
+
+async def notes(call: Call) -> None:
+    found = await call.runtime.store.find(NOTES)
+    await call.commit(None, Reply(text=escape(", ".join(each.words for each in found))))
+
+
+class Notes:
+    @hookimpl
+    def register_kinds(self, register: Register[Kind[Any]]) -> None:
+        register(NOTES)
+
+
+async def test_register_kinds_lets_a_plugin_keep_records_of_its_own(tmp_path: Path) -> None:
+    network = FakePlatform()
+    words = Option(name="words", description="What to keep", required=True, rest=True)
+    commands = [
+        Command(name="note", summary="Keeps a note", handler=note, options=(words,)),
+        Command(name="notes", summary="All notes", handler=notes),
+    ]
+    async with running(tmp_path, Parts([network], commands=commands), Notes):
+        assert await said(network, "/note buy blue paint") == "Noted."
+        assert await said(network, "/notes") == "buy blue paint"
+
+
+class Attic:
+    """An engine of its own for `attic:`."""
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+        self.store: Store | None = None
+        self.is_open = False
+
+    @hookimpl
+    def register_stores(self, register: Callable[[str, StoreOpener], None]) -> None:
+        register("attic", self.open)
+
+    @asynccontextmanager
+    async def open(self, url: str, kinds: Sequence[Kind[Any]], clock: Clock) -> AsyncIterator[Store]:
+        self.opened.append(url)
+        async with FakeStore(kinds, clock) as store:
+            self.store, self.is_open = store, True
+            yield store
+        self.is_open = False
+
+
+async def test_register_stores_offers_an_engine_for_a_scheme(tmp_path: Path) -> None:
+    attic = Attic()
+    async with running(tmp_path, Parts([]), attic, settings={"store": "attic:under the roof"}) as runtime:
+        assert attic.opened == [f"attic:{tmp_path / 'under the roof'}"]
+        assert runtime.store is attic.store
+        assert attic.is_open
+    assert not attic.is_open
+
+
+# --- what a gateway is made of
+
+
+class Pigeons:
+    def __init__(self) -> None:
+        self.network = FakePlatform("pigeons")
+
+    @hookimpl
+    def register_platforms(self, register: Register[Platform], settings: Settings) -> None:
+        register(self.network)
+
+
+async def test_register_platforms_adds_an_account_on_which_people_are_heard_and_answered(tmp_path: Path) -> None:
+    pigeons = Pigeons()
+    async with running(tmp_path, Parts(commands=[HELLO]), pigeons) as runtime:
+        assert await said(pigeons.network, "/hello") == "Hello from a plugin."
+        assert runtime.accounts["pigeons"].is_held
+
+
+class Studio:
+    def __init__(self) -> None:
+        self.server = FakeBackend("studio")
+
+    @hookimpl
+    def register_backends(self, register: Register[Backend], settings: Settings) -> None:
+        register(self.server)
+
+
+async def test_register_backends_adds_a_server_that_is_given_jobs(tmp_path: Path) -> None:
+    network, studio = FakePlatform(), Studio()
+    async with running(tmp_path, Parts([network]), studio):
+        await said(network, "/make a red fox", picture=True)
+    assert studio.server.submissions == 1
+
+
+class Shelf:
+    """A place that workflows come from."""
+
+    name = "shelf"
+
+    async def load(self) -> Loaded:
+        return Loaded(workflows=(replace(PICTURE, name="fox", title="Fox"),))
+
+    async def changes(self) -> AsyncIterator[None]:
+        return
+        yield
+
+    @hookimpl
+    def register_workflow_sources(self, register: Register[WorkflowSource], settings: Settings) -> None:
+        register(self)
+
+
+async def test_register_workflow_sources_makes_commands_of_what_it_finds(tmp_path: Path) -> None:
+    network, backend = FakePlatform(), FakeBackend()
+    async with running(tmp_path, Parts([network], [backend], workflows=()), Shelf):
+        await said(network, "/fox in the snow", picture=True)
+    (run,) = backend.runs.values()
+    assert run.attempt.graph["1"]["inputs"]["text"] == "in the snow"
+
+
+class Greets:
+    @hookimpl
+    def register_commands(self, register: Register[Command], settings: Settings) -> None:
+        register(HELLO)
+
+
+async def other(call: Call) -> None:
+    await call.commit(None, Reply(text="Hello from the second."))
+
+
+class GreetsToo:
+    @hookimpl
+    def register_commands(self, register: Register[Command], settings: Settings) -> None:
+        register(replace(HELLO, handler=other))
+
+
+async def test_register_commands_adds_a_command_and_refuses_a_second_of_its_name(tmp_path: Path) -> None:
+    network = FakePlatform()
+    async with running(tmp_path, Parts([network]), Greets, GreetsToo) as runtime:
+        assert await said(network, "/hello") == "Hello from a plugin."
+        assert any("hello" in problem and "other1" in problem for problem in runtime.problems)
+
+
+async def greet(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("Hello over HTTP.")
+
+
+class Door:
+    @hookimpl
+    def register_routes(self, register: Register[BaseRoute], settings: Settings) -> None:
+        register(Route("/hello", greet))
+
+
+async def test_register_routes_adds_to_the_one_port_behind_the_check_of_its_host(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, Parts(), Door, settings={"http": {"port": 0}}) as runtime,
+        listening(runtime) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        assert (await client.get("/hello")).text == "Hello over HTTP."
+        assert (await client.get("/hello", headers={"Host": "evil.example"})).is_client_error
+
+
+class Program:
+    @hookimpl
+    def register_cli(self, register: Callable[[str, typer.Typer], None]) -> None:
+        group, top = typer.Typer(help="About pigeons."), typer.Typer()
+        group.callback()(lambda: None)
+        group.command("count")(lambda: typer.echo("three pigeons"))
+        top.command("coo")(lambda: typer.echo("coo"))
+        register("pigeons", group)
+        register("", top)
+
+
+def test_register_cli_adds_a_group_or_commands_at_the_top() -> None:
+    plugins = Plugins()
+    plugins.add(Program, "program")
+    program = build(plugins)
+    for words, answer in ((["pigeons", "count"], "three pigeons"), (["coo"], "coo")):
+        result = CliRunner().invoke(program, words)
+        assert (result.exit_code, result.output.strip()) == (0, answer)
+
+
+# --- while it runs
+
+
+class Lives:
+    """Notes what the store was like when its life began and ended."""
+
+    def __init__(self) -> None:
+        self.lives: list[str] = []
+
+    @hookimpl
+    def lifespan(self, gateway: Runtime, settings: Settings) -> AbstractAsyncContextManager[None]:
+        return self._live(gateway.store)
+
+    @asynccontextmanager
+    async def _live(self, store: Store) -> AsyncIterator[None]:
+        self.lives.append(f"began, the store has {len(await store.check())} faults")
+        try:
+            yield
+        finally:
+            self.lives.append(f"ended, the store has {len(await store.check())} faults")
+
+
+async def test_lifespan_begins_after_the_store_opens_and_ends_before_it_closes(tmp_path: Path) -> None:
+    network, plugin = FakePlatform(), Lives()
+    async with running(tmp_path, Parts([network], commands=[HELLO]), plugin):
+        await said(network, "/hello")
+        assert plugin.lives == ["began, the store has 0 faults"]
+    assert plugin.lives[1:] == ["ended, the store has 0 faults"]
+
+
+class Doorkeeper:
+    def __init__(self, *refusals: str) -> None:
+        self.refusals = list(refusals)
+        self.asked: list[tuple[str, str]] = []
+
+    @hookimpl
+    async def admit(self, event: Event, command: str) -> str | None:
+        self.asked.append((event.name, command))
+        return self.refusals.pop(0) if self.refusals else None
+
+
+async def test_admit_is_asked_about_each_call_and_the_first_refusal_is_shown(tmp_path: Path) -> None:
+    network, lenient, strict, late = FakePlatform(), Doorkeeper(), Doorkeeper("Members only."), Doorkeeper("Never.")
+    async with running(tmp_path, Parts([network], commands=[HELLO]), lenient, strict, late):
+        assert await said(network, "/hello") == "Members only."
+        assert await said(network, "/hello") == "Hello from a plugin."
+    assert lenient.asked == strict.asked == [("ada", "hello")] * 2
