@@ -15,7 +15,15 @@ from peers.comfyui import ComfyPeer
 
 TRANSCRIPTS = Path(__file__).parent / "data" / "comfyui"
 FAST = Pace(
-    first=0.05, update=0.001, silence=0.15, poll=0.05, settle=0.02, give_up=0.3, reconnect=(0.01, 0.05), look=0.5
+    first_seconds=0.05,
+    update_seconds=0.001,
+    silence_seconds=0.15,
+    poll_seconds=0.05,
+    settle_seconds=0.02,
+    give_up_seconds=0.3,
+    first_reconnect_seconds=0.01,
+    longest_reconnect_seconds=0.05,
+    look_seconds=0.5,
 )
 
 
@@ -40,7 +48,7 @@ def _blob(data: bytes) -> Blob:
 def saving(key: str) -> dict[str, dict[str, Any]]:
     """Two nodes; the second saves under the attempt's own name."""
     return {
-        "1": {"class_type": "EmptyImage", "inputs": {"width": 64}, "_meta": {"title": "Canvas"}},
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "batch_size": 1}, "_meta": {"title": "Canvas"}},
         "2": {
             "class_type": "SaveImage",
             "inputs": {"images": ["1", 0], "filename_prefix": f"chatelier/2026-11-22/{key}"},

@@ -1,17 +1,16 @@
 """What a ComfyUI server, or whatever stands in its place, answers, and what is made of it."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from certificates import Certificate
 from chatelier import ChatelierError, Gone, Output, Refused, Retry, Unavailable, Uncertain
 from chatelier.plugins.comfyui.server import ComfyServer
 from comfyui import TRANSCRIPTS, attempt, saving, server, serving, submitted
 from peers.comfyui import PNG, ComfyPeer, Fault, answer, recorded_rejections, silence
 
-CERTIFICATE = Path(__file__).parent / "data" / "tls" / "server.pem"
 REJECTIONS = list(recorded_rejections(TRANSCRIPTS / "B_validation_errors.jsonl"))
 PAGE = "<html><title>502 Bad Gateway</title></html>"
 GARBAGE = {
@@ -324,8 +323,8 @@ async def test_a_proxy_that_lets_no_socket_through_leaves_polling() -> None:
     assert ended.state == "done"
 
 
-async def test_a_certificate_of_ones_own_is_taken_only_when_the_operator_says_so() -> None:
-    async with ComfyPeer(certificate=CERTIFICATE).live() as peer:
+async def test_a_certificate_of_ones_own_is_taken_only_when_the_operator_says_so(certificate: Certificate) -> None:
+    async with ComfyPeer(certificate=certificate.server).live() as peer:
         with pytest.raises(Unavailable, match="verify_tls"):
             await server(peer).describe()
         async with serving(peer, verify_tls=False) as comfy:

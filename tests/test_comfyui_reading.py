@@ -1,4 +1,4 @@
-"""What is read out of ComfyUI's messages: frames, progress, outputs, settings."""
+"""What is read out of ComfyUI's messages: frames, progress, settings."""
 
 import json
 import struct
@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from chatelier import Settings
+from chatelier import Settings, outputs_of_results
 from chatelier.plugins.comfyui import ComfyServer, ComfySettings, Plugin
 from chatelier.plugins.comfyui.frames import Event, NodeText, Preview, read
-from chatelier.plugins.comfyui.outputs import outputs_of, savers
 from chatelier.plugins.comfyui.progress import Track
 from chatelier.plugins.comfyui.wire import Finished, Queue, moment
 from comfyui import TRANSCRIPTS, saving
@@ -87,7 +86,7 @@ def test_recorded_runs_come_to_their_whole(run: Any) -> None:
     assert track.finished
     assert track.succeeded
     assert track.progress().fraction == 1.0
-    assert outputs_of(track.outputs, run.graph) == outputs_of(run.history["outputs"], run.graph)
+    assert outputs_of_results(track.outputs, run.graph) == outputs_of_results(run.history["outputs"], run.graph)
 
 
 def test_without_states_of_nodes_those_that_ran_are_counted() -> None:
@@ -99,60 +98,6 @@ def test_without_states_of_nodes_those_that_ran_are_counted() -> None:
     track.hear(Event("executing", "x", {"node": "2"}))
     assert track.progress().fraction == 0.5
     assert track.progress().title == "SaveImage"
-
-
-# --- outputs
-
-
-def file(name: str, **more: Any) -> dict[str, Any]:
-    return {"filename": name, "subfolder": "s", "type": "output", **more}
-
-
-def test_files_are_found_under_any_key_in_the_order_of_the_graph() -> None:
-    graph = {node: {"class_type": "X", "inputs": {}} for node in ("9", "10", "2")}
-    nodes = {
-        "2": {"gifs": [file("a.mp4", format="video/h264-mp4", frame_rate=8)], "animated": [True]},
-        "expanded.1": {"text": "one text"},
-        "10": {"images": [file("b.png"), file("c.webp")], "files": [file("b.png")], "note": ["no result"]},
-        "9": {"text": ["first", "first"], "mesh": [{"filename": "3d\\d.glb"}]},
-        "7": None,
-    }
-    found = outputs_of(nodes, graph)
-    assert [output.n for output in found] == list(range(7))
-    assert [(o.node, o.text or o.name) for o in found] == [
-        ("9", "first"),
-        ("9", "first"),
-        ("9", "d.glb"),
-        ("10", "b.png"),
-        ("10", "c.webp"),
-        ("2", "a.mp4"),
-        ("expanded.1", "one text"),
-    ]
-    assert found[2].remote == {"filename": "3d\\d.glb", "subfolder": "", "type": "output"}
-
-
-@given(JSON)
-def test_whatever_nodes_say_the_places_are_counted_through(said: Any) -> None:
-    nodes = {"1": said, "2": {"images": [said, file("a.png")]}}
-    found = outputs_of(nodes, saving("x"))
-    assert [output.n for output in found] == list(range(len(found)))
-
-
-def test_results_are_named_only_when_no_other_could_be_meant() -> None:
-    graph = saving("an-id")
-    assert [saver.file(3) for saver in savers(graph, "an-id", {})] == [
-        {"filename": "an-id_00003_.png", "subfolder": "chatelier/2026-11-22", "type": "output"}
-    ]
-    assert savers(graph, "another", {}) == ()
-    twin = {**graph, "3": graph["2"]}
-    assert savers(twin, "an-id", {}) == ()
-    custom = {**graph, "3": {**graph["2"], "class_type": "SomebodysSaver"}}
-    assert savers(custom, "an-id", {}) == ()
-    text = {**graph, "3": {"class_type": "PreviewAny", "inputs": {}}, "4": {"class_type": "PreviewImage", "inputs": {}}}
-    classes = {name: {"output_node": True} for name in ("PreviewAny", "PreviewImage", "SaveImage")}
-    assert savers(text, "an-id", classes) == ()
-    del text["3"]
-    assert len(savers(text, "an-id", classes)) == 1
 
 
 # --- the wire

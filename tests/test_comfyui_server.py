@@ -1,11 +1,14 @@
 """The life of an attempt on a ComfyUI server, with the recorded server's ways and its traps."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from chatelier import Backend, Ended, Gone, Progress, Unavailable, Uncertain
-from chatelier.plugins.comfyui.server import Pace
+from chatelier import Attempt, Backend, Ended, Gone, Progress, Unavailable, Uncertain
+from chatelier.plugins.comfyui.server import ComfyServer, Pace
+from chatelier.plugins.comfyui.settings import ServerSettings
+from chatelier.testing import FakeClock
 from comfyui import FAST, TRANSCRIPTS, attempt, fetched, saving, server, serving, submitted, watched
 from peers.comfyui import (
     PNG,
@@ -25,7 +28,16 @@ HAPPY = recorded_runs(TRANSCRIPTS / "A_happy_cached.jsonl")
 FAILING = recorded_runs(TRANSCRIPTS / "C_execution_errors.jsonl")
 EDGES = recorded_runs(TRANSCRIPTS / "M_edge_cases.jsonl")
 NEVER = 3600.0
-PATIENT = Pace(first=NEVER, update=0, silence=NEVER, poll=NEVER, settle=0.01, give_up=NEVER, reconnect=(0.01, 0.05))
+PATIENT = Pace(
+    first_seconds=NEVER,
+    update_seconds=0,
+    silence_seconds=NEVER,
+    poll_seconds=NEVER,
+    settle_seconds=0.01,
+    give_up_seconds=NEVER,
+    first_reconnect_seconds=0.01,
+    longest_reconnect_seconds=0.05,
+)
 """Looks at nothing of its own accord: what is seen was heard."""
 
 
@@ -61,8 +73,11 @@ async def test_several_nodes_leave_files_previews_and_text() -> None:
         _, ended = await submitted(comfy, made)
         text = next(output for output in ended.outputs if output.text is not None)
         assert await fetched(comfy, made, text.n, ended) == b"7"
-    nodes = [output.node for output in ended.outputs]
-    assert nodes == sorted(nodes, key=list(run.graph).index)
+    shown = [
+        (output.n, output.node) for output in ended.outputs if run.graph[output.node]["class_type"] != "PreviewImage"
+    ]
+    assert shown == [(0, "3"), (1, "3"), (2, "7")], "in the order of the graph, though the text was there first"
+    assert {output.node for output in ended.outputs[3:]} == {"5"}, "what is shown counts from 0, previews come after it"
     assert {output.remote["type"] for output in ended.outputs if output.text is None} == {"output", "temp"}
 
 
@@ -141,7 +156,7 @@ async def test_quick_events_are_gathered_into_few_updates() -> None:
             await peer.send(job, "progress", node="1", value=step, max=500)
         await peer.succeed(job)
 
-    pace = Pace(first=NEVER, update=NEVER, silence=NEVER)
+    pace = Pace(first_seconds=NEVER, update_seconds=NEVER, silence_seconds=NEVER)
     async with ComfyPeer(script).live() as peer, serving(peer, pace) as comfy:
         progress, ended = await submitted(comfy, attempt())
     assert ended.state == "done"
@@ -278,7 +293,32 @@ async def test_each_connection_has_its_own_client_id_and_says_its_features_first
             await peer.until(lambda: len(peer.flags) == 2)
         assert not ids & set(peer.sockets)
     assert peer.flags == [{"type": "feature_flags", "data": {"supports_preview_metadata": True}}] * 2
+    assert peer.headers
     assert all(headers["authorization"] == "Bearer s3cret" for headers in peer.headers)
+
+
+async def test_the_pause_between_two_connections_goes_by_the_clock_and_grows() -> None:
+    clock = FakeClock()
+    pace = Pace(first_reconnect_seconds=10, longest_reconnect_seconds=15)
+
+    def connections(n: int) -> Callable[[], bool]:
+        return lambda: peer.requests.count("GET /ws") == n and clock.sleepers == 1
+
+    async with ComfyPeer().live() as peer:
+        peer.refuses_sockets = True
+        comfy = ComfyServer(ServerSettings(url=peer.url), pace=pace, clock=clock)
+        running = asyncio.create_task(comfy.run())
+        try:
+            async with asyncio.timeout(5):
+                for n, pause in enumerate((10, 15, 15), start=1):
+                    while not connections(n)():  # noqa: ASYNC110 - nothing tells when somebody begins to sleep
+                        await asyncio.sleep(0.01)
+                    await clock.advance(pause - 0.1)
+                    assert connections(n)()
+                    await clock.advance(0.1)
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
 
 
 async def test_a_job_in_flight_is_followed_after_the_socket_broke() -> None:
@@ -353,16 +393,66 @@ async def test_a_job_that_died_with_the_server_is_lost() -> None:
         assert await comfy.find(made) == "absent"
 
 
+def saved(made: Attempt, *names: str) -> dict[tuple[str, str, str], bytes]:
+    return {(f"{made.id}_{name}", "chatelier/2026-11-22", "output"): PNG for name in names}
+
+
 async def test_half_of_the_files_are_not_taken_for_all() -> None:
     made = attempt(key="11111111-2222-4333-8444-555555555555")
     graph = {**made.graph, "3": {"class_type": "SaveAnimatedWEBP", "inputs": dict(made.graph["2"]["inputs"])}}
+    both = attempt(graph, key=made.id)
     async with ComfyPeer().live() as peer:
-        peer.files[f"{made.id}_00001_.png", "chatelier/2026-11-22", "output"] = PNG
+        peer.object_info["SaveAnimatedWEBP"] = {"output_node": True, "output_is_list": []}
+        peer.files |= saved(made, "00001_.png")
         comfy = server(peer)
         assert await comfy.find(made) == "ended"
-        assert await comfy.find(attempt(graph, key=made.id)) == "absent"
-        peer.files[f"{made.id}_00001_.webp", "chatelier/2026-11-22", "output"] = b"RIFF"
-        assert await comfy.find(attempt(graph, key=made.id)) == "ended"
+        assert await comfy.find(both) == "absent"
+        peer.files |= saved(made, "00001_.webp")
+        assert await comfy.find(both) == "ended"
+
+
+@pytest.mark.parametrize(
+    ("left", "state"),
+    [
+        (["00001_.png", "00002_.png", "00003_.png"], "done"),
+        (["00001_.png", "00002_.png"], "lost"),
+        (["00001_.png", "00003_.png"], "lost"),
+        (["00001_.png", "00002_.png", "00003_.png", "00004_.png"], "lost"),
+    ],
+)
+async def test_a_server_that_was_killed_in_a_batch_has_all_of_it_or_lost_it(left: list[str], state: str) -> None:
+    async def script(peer: ComfyPeer, job: Job) -> None:
+        await peer.begin(job)
+        await peer.save(job, "2", *saved(made, *left))
+        saving.set()
+        await asyncio.Event().wait()
+
+    saving = asyncio.Event()
+    made = attempt()
+    made.graph["1"]["inputs"]["batch_size"] = 3
+    async with ComfyPeer(script).live() as peer, serving(peer) as comfy:
+        await comfy.submit(made)
+        await saving.wait()
+        watching = asyncio.create_task(watched(comfy, made))
+        await peer.kill()
+        await peer.start()
+        async with asyncio.timeout(5):
+            _, ended = await watching
+        assert ended.state == state
+        assert [output.name for output in ended.outputs] == [f"{made.id}_{name}" for name in left if state == "done"]
+        assert await comfy.find(made) == ("ended" if state == "done" else "absent")
+
+
+async def test_a_restarted_server_lost_what_nobody_can_count() -> None:
+    made = attempt()
+    graph = {
+        **made.graph,
+        "2": {**made.graph["2"], "inputs": {**made.graph["2"]["inputs"], "images": ["3", 0]}},
+        "3": {"class_type": "RepeatImageBatch", "inputs": {"image": ["1", 0], "amount": 2}},
+    }
+    async with ComfyPeer().live() as peer:
+        peer.files |= saved(made, "00001_.png", "00002_.png")
+        assert await server(peer).find(attempt(graph, key=made.id)) == "absent"
 
 
 async def test_watch_says_so_when_the_server_stays_away_and_goes_on_when_it_is_back() -> None:
@@ -434,7 +524,7 @@ async def test_a_prompt_that_failed_and_is_queued_all_the_same_is_found(status: 
 async def test_a_prompt_that_is_still_on_its_way_is_not_called_absent_at_the_first_look() -> None:
     async def late(request):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - a fault
         body = await request.json()
-        asyncio.get_running_loop().call_later(FAST.settle / 2, peer.enqueue, body)
+        asyncio.get_running_loop().call_later(FAST.settle_seconds / 2, peer.enqueue, body)
         return await answer(500)(request)
 
     async with ComfyPeer(endless).live() as peer, serving(peer) as comfy:

@@ -52,7 +52,7 @@ async def sketch(root: Path, *faults: str, seconds: float = 0) -> AsyncIterator[
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        served.should_exit = served.force_exit = True
+        served.should_exit = True
         await serving
 
 

@@ -13,6 +13,7 @@ import websockets
 from PIL import Image
 
 from chatelier.plugins.sketch.models import Models
+from chatelier.plugins.sketch.registry import all_nodes
 from sketching import PATIENCE, Served, heard_until_end, node, served, text_to_image, tiny, transcript
 
 PATIENT = 300
@@ -156,6 +157,36 @@ async def test_refusals_and_trouble(tmp_path: Path) -> None:
                 assert answer.json().get("error") == line["response"].get("error")
                 assert set(answer.json()["node_errors"]) == set(line["response"]["node_errors"])
         assert looked_at >= 18
+
+
+def accepting(classes: dict[str, Any]) -> set[tuple[str, str]]:
+    """Class and name of every input that takes any value."""
+    return {
+        (name, slot)
+        for name, body in classes.items()
+        for slots in body["input"].values()
+        for slot, config in slots.items()
+        if len(config) > 1 and config[1].get("accepts_any")
+    }
+
+
+async def test_slots_of_models_say_that_they_take_any_name(tmp_path: Path) -> None:
+    slots = {(node.name, slot.name) for node in all_nodes().values() for slot in node.slots if slot.names_model}
+    assert len(slots) >= 6
+    async with served(tmp_path / "any") as server:
+        assert accepting((await server.http.get("/object_info")).json()) == slots
+        one = (await server.http.get("/object_info/VAELoader")).json()
+        assert one["VAELoader"]["input"]["required"]["vae_name"][1] == {"accepts_any": True}
+        graph = text_to_image()
+        graph["4"]["inputs"]["ckpt_name"] = 7
+        graph["3"]["inputs"]["sampler_name"] = "magic"
+        refused = await server.http.post("/prompt", json={"prompt": graph})
+        assert {error["type"] for node in refused.json()["node_errors"].values() for error in node["errors"]} == {
+            "value_not_in_list"
+        }
+        assert "accepts_any" not in refused.text
+    async with served(tmp_path / "none", models=Models([])) as server:
+        assert accepting((await server.http.get("/object_info")).json()) == set()
 
 
 async def test_numbers_partial_targets_and_secrets(tmp_path: Path) -> None:

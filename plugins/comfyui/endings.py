@@ -4,10 +4,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from chatelier import Ended, Graph, words_of_error, words_of_rejection
+from chatelier import (
+    Ended,
+    Graph,
+    outputs_of_results,
+    ran_out_of_memory,
+    words_of_error,
+    words_of_rejection,
+    words_of_skipped,
+)
 
 from . import words
-from .outputs import outputs_of
 from .progress import BLOCKED, Track
 from .wire import Finished, moment
 
@@ -48,7 +55,7 @@ def _failed(error: Mapping[str, Any] | None, graph: Graph, times: _Times) -> End
     return Ended(
         state="failed",
         words=words_of_error(error, graph) if error else words.FAILED,
-        transient=error is not None and _out_of_memory(error),
+        transient=error is not None and ran_out_of_memory(error),
         started_at=times.started,
         ended_at=times.ended,
     )
@@ -60,13 +67,8 @@ def _done(nodes: Mapping[str, Any], track: Track, graph: Graph, times: _Times) -
         skipped.insert(0, words_of_rejection({"node_errors": track.rejected}, graph))
     return Ended(
         state="done",
-        outputs=outputs_of(nodes, graph),
-        notes=tuple(words.PART_SKIPPED.format(words=reason) for reason in skipped),
+        outputs=outputs_of_results(nodes, graph),
+        notes=tuple(words_of_skipped(reason) for reason in skipped),
         started_at=times.started,
         ended_at=times.ended,
     )
-
-
-def _out_of_memory(error: Mapping[str, Any]) -> bool:
-    said = str(error.get("exception_message", "")).lower()
-    return "OutOfMemory" in str(error.get("exception_type", "")) or "out of memory" in said

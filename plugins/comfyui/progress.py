@@ -6,12 +6,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from chatelier import Graph, Progress
+from chatelier import Clock, Graph, Progress, SystemClock, in_time
 
 from .frames import Event
 from .wire import moment
 
 LONGEST_TITLE = 80
+"""Characters of what a node says of itself: about a line of a chat."""
 BLOCKED = "ExecutionBlocked"
 """An exception type that is none: the node is left out and the job goes on."""
 
@@ -22,7 +23,10 @@ class Track:
     client: the client id it was submitted under, "" for another process's: its events come to that id only.
     """
 
-    def __init__(self, graph: Graph, client: str = "", started_at: datetime | None = None) -> None:
+    def __init__(
+        self, graph: Graph, client: str = "", started_at: datetime | None = None, *, clock: Clock | None = None
+    ) -> None:
+        self._clock = clock or SystemClock()
         self.client = client
         self.started_at = started_at
         self.ended_at: datetime | None = None
@@ -151,8 +155,7 @@ class Track:
     async def stirred(self, seconds: float) -> bool:
         """True as soon as something came in; False when nothing did for so long, or at `wake`."""
         try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
+            await in_time(self._changed.wait(), self._clock.sleep(seconds))
         except TimeoutError:
             return False
         self._changed.clear()
@@ -162,8 +165,7 @@ class Track:
     async def rest(self, seconds: float) -> None:
         """Let some changes gather; an end is not held up."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._over.wait()
+            await in_time(self._over.wait(), self._clock.sleep(seconds))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

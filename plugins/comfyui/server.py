@@ -4,7 +4,6 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -24,46 +23,61 @@ from chatelier import (
     SystemClock,
     Unavailable,
     Uncertain,
+    outputs_of_results,
+    savers,
     words_of_rejection,
 )
 
 from .api import LOOK_SECONDS, Api, Rejected
 from .endings import by_events, by_history
 from .frames import Event, Frame, NodeText, Preview
-from .outputs import outputs_of, savers
 from .progress import Track
 from .settings import ServerSettings
 from .socket import Socket
 from .wire import Accepted, Finished
 
 CLASSES_SECONDS = 60.0
-"""How long what `/object_info` said is used again."""
+"""How long what `/object_info` said is used again: it is 350 KB for a fresh server, and changes when somebody installs something."""
+
 FORGIVEN = 2
 """Times in a row that a server may answer too late before it counts as down: it may be loading a model."""
+
 TRACKS = 512
+"""Jobs whose events are remembered though nobody watches them now; far more than any server has waiting."""
+
 UPLOADS = 4096
+"""Files that are known to be on the server, by their hashes: half a megabyte of memory."""
+
 CANCEL_ROUNDS = 8
-CANCEL_PAUSE = 2.0
+"""Of 30 cancels sent right after the prompt one was lost (measured on 0.3.64): eight leave it little chance."""
+
+LONGEST_CANCEL_SECONDS = 2.0
+"""Between two rounds of a cancel: a server looks for interrupts between nodes and steps, which may take long."""
+
+FINISHED_LOOKS = 3
+"""Looks into the history after the last event. At the first it was there in 60 of 60; the others are for busier servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """All in seconds.
+    """How long things wait.
 
-    first: before a new watch looks for the job's place. update: between two progresses. silence: without an event before
-    the history is asked. poll: between two looks at a job whose events do not come here. settle: for the server to catch
-    up with itself. give_up: of no answer before `watch` raises. reconnect: first and longest pause of the socket.
-    look: for a small answer.
+    first_seconds: before a new watch looks for the job's place. update_seconds: between two progresses.
+    silence_seconds: without an event before the history is asked. poll_seconds: between two looks at a job whose events do not
+    come here. settle_seconds: for the server to catch up with itself. give_up_seconds: of no answer before `watch` raises.
+    first_reconnect_seconds, longest_reconnect_seconds: pauses of the socket; half a second is what ComfyUI 0.3.64 was
+    seen to need to forget an old one. look_seconds: for a small answer.
     """
 
-    first: float = 0.25
-    update: float = 0.25
-    silence: float = 3.0
-    poll: float = 1.0
-    settle: float = 0.5
-    give_up: float = 30.0
-    reconnect: tuple[float, float] = (0.5, 15.0)
-    look: float = LOOK_SECONDS
+    first_seconds: float = 0.25
+    update_seconds: float = 0.25
+    silence_seconds: float = 3.0
+    poll_seconds: float = 1.0
+    settle_seconds: float = 0.5
+    give_up_seconds: float = 30.0
+    first_reconnect_seconds: float = 0.5
+    longest_reconnect_seconds: float = 15.0
+    look_seconds: float = LOOK_SECONDS
 
 
 class ComfyServer:
@@ -74,14 +88,14 @@ class ComfyServer:
         self._pace = pace or Pace()
         self._clock = clock or SystemClock()
         tls = _tls(settings)
-        self._api = Api(settings, tls, look_seconds=self._pace.look)
-        first, longest = self._pace.reconnect
+        self._api = Api(settings, tls, look_seconds=self._pace.look_seconds)
         self._socket = Socket(
             settings.url.replace("http", "ws", 1),
             settings.plain_headers,
             tls,
-            first_pause=first,
-            longest_pause=longest,
+            clock=self._clock,
+            first_seconds=self._pace.first_reconnect_seconds,
+            longest_seconds=self._pace.longest_reconnect_seconds,
         )
         self._tracks: dict[str, Track] = {}
         self._current = ""
@@ -125,7 +139,7 @@ class ComfyServer:
     # --- the life of an attempt
 
     async def submit(self, attempt: Attempt) -> str:
-        track = Track(attempt.graph, self._socket.client)
+        track = Track(attempt.graph, self._socket.client, clock=self._clock)
         self._follow(attempt.id, track)
         try:
             accepted = await self._prompt(attempt, track.client)
@@ -144,7 +158,7 @@ class ComfyServer:
         sight = await self._look(attempt)
         if sight is None and attempt.id in self._doubtful:
             # What was sent may still be on its way through the server.
-            await self._clock.sleep(self._pace.settle)
+            await self._clock.sleep(self._pace.settle_seconds)
             sight = await self._look(attempt)
         self._doubtful.discard(attempt.id)
         if isinstance(sight, Progress):
@@ -154,7 +168,7 @@ class ComfyServer:
     async def watch(self, attempt: Attempt) -> AsyncIterator[Progress | Ended]:
         track = self._tracks.get(_key(attempt))
         if track is None:
-            track = Track(attempt.graph, started_at=attempt.started_at)
+            track = Track(attempt.graph, started_at=attempt.started_at, clock=self._clock)
             self._follow(_key(attempt), track)
         track.watched = True
         shown: Progress | None = None
@@ -167,7 +181,7 @@ class ComfyServer:
                     elif now != shown:
                         shown = now
                         yield now
-                        await track.rest(self._pace.update)
+                        await track.rest(self._pace.update_seconds)
         finally:
             track.watched = False
 
@@ -176,7 +190,7 @@ class ComfyServer:
 
     async def cancel(self, attempt: Attempt) -> None:
         """Asks again until the job is gone or over: a cancel that comes while a job starts is lost."""
-        key, pause = _key(attempt), self._pace.settle / 2
+        key, pause = _key(attempt), self._pace.settle_seconds / 2
         for _ in range(CANCEL_ROUNDS):
             if (track := self._tracks.get(key)) is not None:
                 track.cancelled = True
@@ -187,7 +201,7 @@ class ComfyServer:
                 case "running":
                     await self._api.interrupt(key)
             await self._clock.sleep(pause)
-            pause = min(2 * pause, CANCEL_PAUSE)
+            pause = min(2 * pause, LONGEST_CANCEL_SECONDS)
         if track is not None:
             track.wake()
 
@@ -225,14 +239,14 @@ class ComfyServer:
 
     async def _observe(self, attempt: Attempt, track: Track) -> AsyncGenerator[Progress | Ended, None]:
         """What is known now, at each event and after each look. Raises Unavailable when nothing answers for long."""
-        patience, answered = self._pace.first, self._clock.monotonic()
+        patience, answered = self._pace.first_seconds, self._clock.monotonic()
         while True:
             stirred = await track.stirred(patience)
             if track.finished or not stirred or not self._socket.hears(track.client):
                 try:
-                    ended = await self._second_opinion(attempt, track, patient=patience >= self._pace.silence)
+                    ended = await self._second_opinion(attempt, track, patient=patience >= self._pace.silence_seconds)
                 except Unavailable:
-                    if self._clock.monotonic() - answered > self._pace.give_up:
+                    if self._clock.monotonic() - answered > self._pace.give_up_seconds:
                         raise
                 else:
                     if ended is not None:
@@ -240,7 +254,7 @@ class ComfyServer:
                         return
                     answered = self._clock.monotonic()
             yield track.progress()
-            patience = self._pace.silence if self._socket.hears(track.client) else self._pace.poll
+            patience = self._pace.silence_seconds if self._socket.hears(track.client) else self._pace.poll_seconds
 
     async def _second_opinion(self, attempt: Attempt, track: Track, *, patient: bool) -> Ended | None:
         """How it ended by what the server has; None while it waits or runs."""
@@ -249,7 +263,7 @@ class ComfyServer:
         sight = await self._look(attempt)
         if sight is None:
             # It may have ended between the two looks, or its POST is not through yet: never lost at the first look.
-            await self._clock.sleep(self._pace.settle)
+            await self._clock.sleep(self._pace.settle_seconds)
             sight = await self._look(attempt)
         if isinstance(sight, Finished):
             if patient and not track.heard and self._socket.hears(track.client):
@@ -262,10 +276,10 @@ class ComfyServer:
 
     async def _finished(self, attempt: Attempt, track: Track) -> Ended:
         """The history may be a moment behind the event."""
-        for _ in range(3):
+        for _ in range(FINISHED_LOOKS):
             if (entry := await self._api.history(_key(attempt))) is not None:
                 return by_history(entry, track, attempt.graph)
-            await self._clock.sleep(self._pace.settle)
+            await self._clock.sleep(self._pace.settle_seconds)
         return by_events(track, attempt.graph)
 
     async def _vanished(self, attempt: Attempt, track: Track) -> Ended:
@@ -286,19 +300,20 @@ class ComfyServer:
         return await self._api.history(key)
 
     async def _saved(self, attempt: Attempt) -> tuple[Output, ...]:
-        """What a server that forgot the job in a restart still has of it; nothing when a part of it is missing."""
-        classes = self._description.classes if self._description else {}
+        """What a server that forgot the job in a restart still has of it.
+
+        Nothing when a part of it is missing, and when nobody can tell how much there should be.
+        """
+        classes = (self._description or await self.describe()).classes
         found: dict[str, Any] = {}
-        for saver in savers(attempt.graph, attempt.id, classes):
-            files: list[Mapping[str, str]] = []
-            for number in count(1):
-                if not await self._api.has(file := saver.file(number)):
-                    break
-                files.append(file)
-            if not files:
+        for saver in savers(attempt.graph, attempt.id, classes, attempt.files):
+            for file in saver.files:
+                if not await self._api.has(file):
+                    return ()
+            if await self._api.has(saver.file(saver.count + 1)):
                 return ()
-            found[saver.node] = {"images": files}
-        return outputs_of(found, attempt.graph)
+            found[saver.node] = {"images": saver.files}
+        return outputs_of_results(found, attempt.graph)
 
     # --- the socket
 

@@ -4,13 +4,13 @@ from collections import Counter
 from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from chatelier import Section
 
 
-class ServerSettings(BaseModel):
+class ServerSettings(Section):
     """One ComfyUI server."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: str = Field(description="Where the server answers, such as `http://127.0.0.1:8188`.")
     name: str = Field(
@@ -52,10 +52,8 @@ class ServerSettings(BaseModel):
         return {name: value.get_secret_value() for name, value in self.headers.items()}
 
 
-class ComfySettings(BaseModel):
+class ComfySettings(Section):
     """ComfyUI servers that run workflows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     servers: tuple[ServerSettings, ...] = Field(default=(), description="The servers, each with its own `url`.")
 

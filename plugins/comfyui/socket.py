@@ -1,6 +1,5 @@
 """One WebSocket a server, for all of its jobs."""
 
-import asyncio
 import json
 import ssl
 import uuid
@@ -11,19 +10,32 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from chatelier import Clock
+
 from .frames import Frame, read
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 FEATURES = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
+"""What ComfyUI's own page says first: only then does a preview name its job."""
+
 CONNECT_SECONDS = 10.0
+"""For the handshake: as long as for any small answer."""
+
 PING_SECONDS = 20.0
+"""ComfyUI sends no pings; proxies before it close what is silent for a minute, as nginx does by default."""
+
 PONG_SECONDS = 60.0
 """A server that loads a model may not answer for a while; one that went without a word is given up after so long."""
 
+CLOSE_SECONDS = 1.0
+"""For a clean good-bye: a server that is busy is not waited for at a stop."""
+
 
 class Socket:
-    """client: the id that jobs are submitted under so that their events come here.
+    """first_seconds, longest_seconds: between two connections; the pause doubles from one to the other.
+
+    client: the id that jobs are submitted under so that their events come here.
 
     A new one for each connection: with an old one ComfyUI forgets the new socket when it notices that the old one closed.
     """
@@ -34,16 +46,18 @@ class Socket:
         headers: Mapping[str, str],
         tls: ssl.SSLContext | None,
         *,
-        first_pause: float,
-        longest_pause: float,
+        clock: Clock,
+        first_seconds: float,
+        longest_seconds: float,
     ) -> None:
         self.client = str(uuid.uuid4())
         self.connected = False
         self._url = url
         self._headers = headers
         self._tls = tls
-        self._first_pause = first_pause
-        self._longest_pause = longest_pause
+        self._clock = clock
+        self._first_seconds = first_seconds
+        self._longest_seconds = longest_seconds
         self._connection: ClientConnection | None = None
 
     def hears(self, client: str) -> bool:
@@ -52,18 +66,18 @@ class Socket:
 
     async def run(self, deliver: Callable[[Frame], None], changed: Callable[[], None]) -> None:
         """Connect, and again whenever the connection is lost, until cancelled. changed: called at both."""
-        pause = self._first_pause
+        pause = self._first_seconds
         while True:
             try:
                 await self._listen(deliver, changed)
-                pause = self._first_pause
+                pause = self._first_seconds
             except (OSError, WebSocketException) as error:  # a time-out is an OSError
-                if pause == self._first_pause:
+                if pause == self._first_seconds:
                     log.info("no events from ComfyUI", url=self._url, reason=str(error) or type(error).__name__)
             finally:
                 self.client = str(uuid.uuid4())
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, self._longest_pause)
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, self._longest_seconds)
 
     async def renew(self) -> None:
         """Leave a connection that has gone deaf for a new one."""
@@ -94,5 +108,5 @@ class Socket:
             open_timeout=CONNECT_SECONDS,
             ping_interval=PING_SECONDS,
             ping_timeout=PONG_SECONDS,
-            close_timeout=1,
+            close_timeout=CLOSE_SECONDS,
         )

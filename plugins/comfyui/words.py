@@ -1,6 +1,5 @@
 """What people and operators read about a ComfyUI server."""
 
-PART_SKIPPED = "A part of this workflow did not run: {words}"
 TOO_LARGE = "The file is larger than this server takes; send a smaller one."
 UPLOAD_REFUSED = "This server does not take the file; send another one."
 GRAPH_TOO_LARGE = "The workflow is larger than this server takes."

@@ -20,8 +20,12 @@ from chatelier import (
     Output,
     Progress,
     Refused,
+    Unavailable,
+    outputs_of_results,
+    savers,
     words_of_error,
     words_of_rejection,
+    words_of_skipped,
 )
 
 from .engine import Message, Sight
@@ -33,11 +37,10 @@ from .workshop import Workshop
 
 Found = Literal["waiting", "running", "ended", "absent", "unknown"]
 PIECE = 256 * 1024
+"""Bytes of a file that are handed over at once."""
+
 MOST_WATCHED = 1000
 """Attempts that are remembered, the latest ones."""
-
-LASTING = {"SaveImage", "SaveAnimatedWEBP", "SaveAnimatedPNG", "SaveVideo"}
-"""Classes whose results outlive the process, as files."""
 
 WAITING = Progress(phase="waiting")
 
@@ -68,10 +71,12 @@ class SketchBackend:
         self._shop = Workshop(root, Models(settings.models), tell=self._tell, seconds=settings.seconds, shared=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watched: OrderedDict[str, _Watched] = OrderedDict()
+        self._stopped = False
 
     async def run(self) -> None:
         """Raises OperatorMust when its folder cannot be written."""
         self._loop = asyncio.get_running_loop()
+        self._stopped = False
         starting = asyncio.ensure_future(asyncio.to_thread(self._shop.start))
         try:
             await asyncio.shield(starting)
@@ -80,6 +85,7 @@ class SketchBackend:
             folder = self._shop.folders.root
             raise OperatorMust(f"The sketch backend cannot write its folder {folder}: {error.strerror}.") from error
         finally:
+            self._stopped = True
             # a cancel may come while the thread is being started
             await _ended(starting)
             # before the thread ends its job: being stopped is not a cancel that somebody wanted
@@ -88,6 +94,7 @@ class SketchBackend:
             self._lose_all()
 
     async def describe(self) -> Description:
+        self._check_there()
         running, waiting = self._shop.queue()
         classes = await asyncio.to_thread(object_info, self._shop.folders, self._shop.models)
         return Description(
@@ -96,23 +103,20 @@ class SketchBackend:
 
     async def submit(self, attempt: Attempt) -> str:
         """Raises Refused for a graph that it cannot run."""
+        self._check_there()
         graph = await self._prepared(attempt)
-        self._watched[attempt.id] = _Watched(graph=attempt.graph, total=len(graph))
-        while len(self._watched) > MOST_WATCHED:
-            self._watched.popitem(last=False)
         try:
-            accepted = self._shop.submit(graph, prompt_id=attempt.id, extra={"client_id": attempt.id})
+            checked = await asyncio.to_thread(self._shop.check, graph)
         except Rejected as rejected:
-            del self._watched[attempt.id]
             raise Refused(words_of_rejection(rejected.body, attempt.graph)) from None
         except (AttributeError, KeyError, TypeError) as error:
-            del self._watched[attempt.id]
             raise Refused("This workflow is not in ComfyUI's API format: export it with “Export (API)”.") from error
-        if accepted.node_errors:
-            self._watched[attempt.id].notes = (
-                words_of_rejection({"node_errors": accepted.node_errors}, attempt.graph),
-            )
-        return accepted.id
+        known = self._watched[attempt.id] = _Watched(graph=attempt.graph, total=len(attempt.graph))
+        if errors := checked.valid.node_errors:
+            known.notes = (words_of_skipped(words_of_rejection({"node_errors": errors}, attempt.graph)),)
+        while len(self._watched) > MOST_WATCHED:
+            self._watched.popitem(last=False)
+        return self._shop.enqueue(checked, prompt_id=attempt.id, extra={"client_id": attempt.id}).id
 
     async def find(self, attempt: Attempt) -> Found:
         running, waiting = self._shop.queue()
@@ -123,7 +127,7 @@ class SketchBackend:
         known = self._watched.get(attempt.id)
         if self._shop.history(attempt.id) is not None or (known and known.ended):
             return "ended"
-        return "ended" if await asyncio.to_thread(self._files_of, attempt) else "absent"
+        return "ended" if await asyncio.to_thread(self._saved, attempt) else "absent"
 
     async def watch(self, attempt: Attempt) -> AsyncIterator[Progress | Ended]:
         known = self._watched.get(attempt.id)
@@ -162,6 +166,13 @@ class SketchBackend:
         else:
             self._shop.interrupt(attempt.id)
 
+    def _check_there(self) -> None:
+        """What is submitted before the first `run` waits for it; after an end it would wait for ever."""
+        if self._stopped:
+            raise Unavailable(
+                f"The sketch is not running; if it stays so, look whether {self._shop.folders.root} can be written."
+            )
+
     async def _prepared(self, attempt: Attempt) -> dict[str, Any]:
         """The graph with the names of its files as they are called here, and with results that would vanish kept as files."""
         names = {key: await self._received(attempt, blob) for key, blob in attempt.files.items()}
@@ -188,24 +199,22 @@ class SketchBackend:
 
     async def _left_behind(self, attempt: Attempt) -> Ended:
         """Of an attempt that this process knows nothing of: its files, if all of them are there."""
-        files = await asyncio.to_thread(self._files_of, attempt)
-        saver = next((node for node, declared in attempt.graph.items() if declared.get("class_type") in LASTING), "")
-        outputs = tuple(
-            Output(n=n, node=saver, name=path.name, remote=self._shop.folders.place(path, "output"))
-            for n, path in enumerate(files)
-        )
-        return Ended(state="done", outputs=outputs) if files else Ended(state="lost")
+        outputs = await asyncio.to_thread(self._saved, attempt)
+        return Ended(state="done", outputs=outputs) if outputs else Ended(state="lost")
 
-    def _files_of(self, attempt: Attempt) -> list[Path]:
-        """Finished files under the attempt's name. None when some output of the graph would be missing among them."""
-        outputs = [node for node in attempt.graph.values() if _is_output(node)]
-        if not all(
-            node["class_type"] in LASTING and attempt.id in str(node.get("inputs", {}).get("filename_prefix"))
-            for node in outputs
-        ):
-            return []
-        files = self._shop.folders.saved_under(attempt.id)
-        return files if len(files) >= len(outputs) else []
+    def _saved(self, attempt: Attempt) -> tuple[Output, ...]:
+        """Nothing when a part of it is missing, and when nobody can tell how much there should be."""
+        classes = {name: {"output_node": node.output} for name, node in all_nodes().items()}
+        found: dict[str, Any] = {}
+        for saver in savers(attempt.graph, attempt.id, classes, attempt.files):
+            if not all(map(self._has, saver.files)) or self._has(saver.file(saver.count + 1)):
+                return ()
+            found[saver.node] = {"images": saver.files}
+        return outputs_of_results(found, attempt.graph)
+
+    def _has(self, place: Mapping[str, str]) -> bool:
+        path = self._shop.folders.inside(place["type"], place["subfolder"], place["filename"])
+        return path is not None and path.is_file()
 
     def _with_place(self, attempt: Attempt, progress: Progress) -> Progress:
         if progress.phase != "waiting":
@@ -252,7 +261,11 @@ class SketchBackend:
             words = words_of_error(error, known.graph)
             return Ended(state="failed", words=words, transient=_may_pass(error), started_at=started, ended_at=ended)
         return Ended(
-            state="done", outputs=_outputs_of(record["outputs"]), notes=known.notes, started_at=started, ended_at=ended
+            state="done",
+            outputs=outputs_of_results(record["outputs"], known.graph),
+            notes=known.notes,
+            started_at=started,
+            ended_at=ended,
         )
 
     def _lose_all(self) -> None:
@@ -261,21 +274,6 @@ class SketchBackend:
                 known.ended = Ended(state="lost")
                 known.touch()
         self._watched.clear()
-
-
-def _is_output(declared: Mapping[str, Any]) -> bool:
-    node = all_nodes().get(declared.get("class_type", ""))
-    return node is not None and node.output
-
-
-def _outputs_of(results: Mapping[str, Mapping[str, Any]]) -> tuple[Output, ...]:
-    found: list[Output] = []
-    for node, ui in results.items():
-        for place in ui.get("images", ()):
-            found.append(Output(n=len(found), node=node, name=place["filename"], remote=place))
-        for said in ui.get("text", ()):
-            found.append(Output(n=len(found), node=node, name=f"{node}.txt", text=said))
-    return tuple(found)
 
 
 def _moved(known: _Watched, message: Message | Sight) -> Progress:

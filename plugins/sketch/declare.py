@@ -27,6 +27,11 @@ class Slot:
     def listed(self) -> bool:
         return self.choices is not None or bool(self.files)
 
+    @property
+    def names_model(self) -> bool:
+        """Its choices are files of models, whichever folder those lie in."""
+        return bool(self.files) and self.files != "input"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:

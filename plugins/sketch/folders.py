@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 KINDS = ("input", "output", "temp")
 _MARKED = re.compile(r"(.*) \[(input|output|temp)\]", re.DOTALL)
 TEMP_SECONDS = 86_400
+"""How old a temporary file must be before a process that shares the folders removes it: no job takes a day."""
+
 SIDECAR = ".part"
 """The ending of a file that is still being written."""
 
@@ -94,20 +95,6 @@ class Folders:
         folder.mkdir(parents=True, exist_ok=True)
         numbers = [number for path in folder.iterdir() if (number := _number(path.name, stem)) is not None]
         return Saving(folder=folder, subfolder=subfolder, stem=stem, first=max(numbers, default=0) + 1)
-
-    def saved_under(self, word: str) -> list[Path]:
-        """Finished files in the output folder whose name starts with this word, in the order they were made."""
-        found: Iterator[Path] = self["output"].rglob(f"{word}_*") if self["output"].is_dir() else iter(())
-        return sorted(path for path in found if path.is_file() and path.suffix != SIDECAR)
-
-    def place(self, path: Path, kind: str) -> dict[str, str]:
-        """As results name a file."""
-        inside = path.relative_to(self[kind])
-        return {
-            "filename": inside.name,
-            "subfolder": str(inside.parent) if inside.parent != Path() else "",
-            "type": kind,
-        }
 
 
 def split_mark(name: str, default: str) -> tuple[str, str]:

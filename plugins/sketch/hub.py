@@ -13,8 +13,11 @@ from .engine import Message, Sight
 from .faults import Faults
 
 FEATURES = {"supports_preview_metadata": True, "max_upload_size": 104857600}
+"""What ComfyUI 0.3.64 says of itself; the size is in bytes."""
+
 PREVIEW, PREVIEW_WITH_METADATA = 1, 4
 FORMATS = {"JPEG": 1, "PNG": 2}
+"""The numbers that ComfyUI's binary frames begin with."""
 
 
 class Socket:

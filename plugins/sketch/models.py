@@ -24,6 +24,8 @@ FOLDERS = (
     "model_patches",
     "audio_encoders",
 )
+"""Those of ComfyUI 0.3.64, in its order."""
+
 OFFERED = {
     "checkpoints": ["sketch.safetensors", "sketch-ink.safetensors"],
     "loras": ["sketch-snow.safetensors", "sketch-sunset.safetensors"],
@@ -32,6 +34,8 @@ OFFERED = {
     "diffusion_models": ["sketch.safetensors"],
     "upscale_models": ["2x-sketch.pth", "4x-sketch.pth"],
 }
+"""What is suggested where every name is accepted."""
+
 ALWAYS = {"vae": ["pixel_space"]}
 """What a fresh ComfyUI lists without any file."""
 

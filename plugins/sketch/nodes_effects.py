@@ -10,6 +10,8 @@ from .pixels import Bytes, Picture, from_bytes, repeat_to
 from .resample import scale, scale_mask
 
 LARGEST = 16384
+"""Pixels of a side: ComfyUI's MAX_RESOLUTION."""
+
 BLOCK = 64
 """Rows that a blur takes at once."""
 

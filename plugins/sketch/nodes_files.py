@@ -21,9 +21,10 @@ PREFIX_TIP = (
     "%Empty Latent Image.width% to include values from nodes."
 )
 NO_MASK = (64, 64)
-"""The size of the empty mask of a picture without alpha."""
+"""The size of the empty mask of a picture without alpha, as ComfyUI gives it."""
 
 EFFORT = {"default": 4, "fastest": 0, "slowest": 6}
+"""ComfyUI's names for the `method` of WebP."""
 PROMPT_TAG, FIRST_EXTRA_TAG = 0x0110, 0x010F
 """EXIF tags (model, make) that ComfyUI writes the graph into."""
 

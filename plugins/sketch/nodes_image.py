@@ -10,6 +10,8 @@ from .resample import resize, scale, within_pixels
 
 EXTRA = "comfy_extras.nodes_images"
 LARGEST = 16384
+"""Pixels of a side: ComfyUI's MAX_RESOLUTION."""
+
 METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
 COLOURS = {"white": (1, 1, 1), "black": (0, 0, 0), "red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
 

@@ -7,6 +7,8 @@ from .pixels import Picture, as_masks, room
 from .resample import scale_mask
 
 LARGEST = 16384
+"""Pixels of a side: ComfyUI's MAX_RESOLUTION."""
+
 COMPOSITING = "comfy_extras.nodes_compositing"
 CHANNELS = ("red", "green", "blue", "alpha")
 SIDES = ("left", "top", "right", "bottom")

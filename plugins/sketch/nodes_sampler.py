@@ -25,6 +25,8 @@ SAMPLERS = (
     "gradient_estimation", "gradient_estimation_cfg_pp", "er_sde", "seeds_2", "seeds_3", "sa_solver", "sa_solver_pece", "ddim", "uni_pc",
     "uni_pc_bh2",
 )  # fmt: skip
+"""Those of ComfyUI 0.3.64, in its order: the list is part of errors that clients were written against."""
+
 SCHEDULERS = (
     "simple",
     "sgm_uniform",
@@ -53,7 +55,11 @@ TIPS = {
 """As ComfyUI words them; they are part of what an error about an input carries."""
 
 BIGGEST_SEED = 2**64 - 1
+"""ComfyUI's limit of a seed."""
+
 PREVIEW_SIDE = 256
+"""Pixels: enough for a glimpse; ComfyUI's own default is 512."""
+
 PREVIEWS = 8
 """At most so many glimpses of one sampling."""
 

@@ -8,6 +8,7 @@ from .declare import Shelf, Shown, Slot, choice, flag, link, text, whole
 
 PRIMITIVES = "comfy_extras.nodes_primitive"
 BIGGEST = 2**63 - 1
+"""Python's `sys.maxsize`, which ComfyUI takes for the limit of a whole number."""
 
 shelf = Shelf("comfy_extras.nodes_string", modern=True)
 

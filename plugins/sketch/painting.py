@@ -21,6 +21,8 @@ HORIZON = 0.56
 """Of the height, from above."""
 
 GRAIN = 0.012
+"""Standard deviation of the noise over the whole picture, of 0 to 1: barely seen."""
+
 CAPTION = "sketch"
 DRIFTING: dict[Drift, int] = {"snow": 420, "stars": 320, "petals": 90, "fireflies": 60, "rain": 500}
 FLAKES: dict[Drift, tuple[float, float, float]] = {

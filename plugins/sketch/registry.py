@@ -55,10 +55,16 @@ def input_config(node: Node, slot: Slot, folders: Folders, models: Models) -> In
     return [choices, dict(slot.options)]
 
 
+def _described_config(node: Node, slot: Slot, folders: Folders, models: Models) -> InputConfig:
+    """With what only `/object_info` tells: where every name of a model is taken, the list merely suggests some."""
+    kind, options = input_config(node, slot, folders, models)
+    return [kind, options | {"accepts_any": True}] if slot.names_model and models.any else [kind, options]
+
+
 def describe(node: Node, folders: Folders, models: Models) -> dict[str, Any]:
     inputs: dict[str, dict[str, InputConfig]] = {}
     for slot in node.slots:
-        config = input_config(node, slot, folders, models)
+        config = _described_config(node, slot, folders, models)
         short = config if config[1] or node.modern or slot.type == "*" else config[:1]
         inputs.setdefault(slot.section, {})[slot.name] = short
     inputs.setdefault("required", {})

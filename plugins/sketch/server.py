@@ -36,6 +36,8 @@ VERSION = "0.3.64"
 
 MOST_BYTES = FEATURES["max_upload_size"]
 TROUBLE = "500 Internal Server Error\n\nServer got itself in trouble"
+"""The words of aiohttp, which ComfyUI is served by."""
+
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 UNSAFE_TYPES = {
     "text/html",
@@ -130,7 +132,8 @@ class Server:
         if "client_id" in body:
             extra["client_id"] = body["client_id"]
         try:
-            accepted = self._shop.submit(
+            accepted = await asyncio.to_thread(
+                self._shop.submit,
                 graph,
                 prompt_id=str(body.get("prompt_id") or ""),
                 number=None if number is None else float(number),
@@ -193,7 +196,7 @@ class Server:
         if folder is None or "\0" in str(folder) + name:
             return Response(status_code=403)
         path = folder / os.path.basename(name)
-        if not path.is_file():
+        if not await asyncio.to_thread(path.is_file):
             return Response(status_code=404)
         headers = {"Content-Disposition": f'filename="{path.name}"'}
         if not path.name.isascii():
@@ -226,11 +229,13 @@ class Server:
         return JSONResponse({"name": name, "subfolder": subfolder, "type": kind})
 
     async def object_info(self, request: Request) -> Response:
-        return JSONResponse(object_info(self._shop.folders, self._shop.models))
+        return JSONResponse(await asyncio.to_thread(object_info, self._shop.folders, self._shop.models))
 
     async def object_info_of(self, request: Request) -> Response:
         node = all_nodes().get(request.path_params["name"])
-        return JSONResponse({node.name: describe(node, self._shop.folders, self._shop.models)} if node else {})
+        if node is None:
+            return JSONResponse({})
+        return JSONResponse({node.name: await asyncio.to_thread(describe, node, self._shop.folders, self._shop.models)})
 
     async def system_stats(self, request: Request) -> Response:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -12,7 +12,7 @@ from .registry import all_nodes, choices_of, input_config
 from .running import Run
 
 LONGEST_LIST = 20
-"""Of choices that an error still spells out."""
+"""Of choices that an error of ComfyUI still spells out."""
 
 CONVERT: Mapping[str, type] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 
@@ -189,7 +189,7 @@ class _Validation:
 
     def _choice(self, slot: Slot, value: Any, info: Report) -> Report | None:
         choices = choices_of(slot, self._folders, self._models)
-        if value in choices or (slot.files and self._models.any and isinstance(value, str)):
+        if value in choices or (slot.names_model and self._models.any and isinstance(value, str)):
             return None
         if len(choices) > LONGEST_LIST:
             info["input_config"] = None

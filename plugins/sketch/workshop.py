@@ -17,6 +17,8 @@ from .models import Models
 from .validation import Graph, Valid, validate
 
 MOST_HISTORY = 10_000
+"""Jobs that are remembered: ComfyUI's MAXIMUM_HISTORY_SIZE."""
+
 SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 """Kept out of queue and history."""
 
@@ -26,6 +28,14 @@ class Accepted:
     id: str
     number: float
     node_errors: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A graph that can run, with its values converted."""
+
+    graph: Graph
+    valid: Valid
 
 
 class Workshop:
@@ -91,25 +101,42 @@ class Workshop:
         extra: Mapping[str, Any] | None = None,
         targets: Sequence[str] | None = None,
     ) -> Accepted:
-        """The same id twice runs twice. Raises Rejected for a graph that cannot run."""
+        """The same id twice runs twice. Raises Rejected for a graph that cannot run. Blocks while it looks at files."""
+        if number is None:
+            number = self._next_number(front=front)
+        return self.enqueue(self.check(graph, targets), prompt_id=prompt_id, number=number, extra=extra)
+
+    def check(self, graph: Mapping[str, Any], targets: Sequence[str] | None = None) -> Checked:
+        """Raises Rejected for a graph that cannot run. Blocks while it looks at files."""
         taken: Graph = copy.deepcopy(dict(graph))
-        with self._changed:
-            if number is None:
-                number = -self._numbered if front else self._numbered
-                self._numbered += 1
-        valid: Valid = validate(taken, self.folders, self.models, targets)
+        return Checked(taken, validate(taken, self.folders, self.models, targets))
+
+    def enqueue(
+        self,
+        checked: Checked,
+        *,
+        prompt_id: str = "",
+        number: float | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Accepted:
         job = Job(
-            number=number,
+            number=self._next_number() if number is None else number,
             id=prompt_id or str(uuid4()),
-            graph=taken,
+            graph=checked.graph,
             extra={key: value for key, value in (extra or {}).items() if key not in SECRETS},
-            outputs_wanted=valid.outputs,
+            outputs_wanted=checked.valid.outputs,
         )
         with self._changed:
-            heapq.heappush(self._pending, (number, next(self._order), job))
+            heapq.heappush(self._pending, (job.number, next(self._order), job))
             self._changed.notify_all()
         self._status()
-        return Accepted(job.id, number, valid.node_errors)
+        return Accepted(job.id, job.number, checked.valid.node_errors)
+
+    def _next_number(self, *, front: bool = False) -> float:
+        with self._changed:
+            number = -self._numbered if front else self._numbered
+            self._numbered += 1
+        return number
 
     def remaining(self) -> int:
         with self._changed:
