@@ -204,8 +204,70 @@ async def test_a_job_is_cancelled_from_its_card(browser: Browser, tmp_path: Path
         await me.say(FOX + SMALL)
         await me.press("Cancel")
         await expect(me.last).to_contain_text("Cancelled. It cost nothing.")
-        await expect(me.last.get_by_role("button")).to_have_count(0)
+        await expect(me.last.get_by_role("group")).to_have_count(0)
         await expect(me.messages).to_have_count(1)
+
+
+async def test_a_moving_card_can_be_used_by_keyboard_and_by_a_slow_hand(browser: Browser, tmp_path: Path) -> None:
+    async with studio(tmp_path, seconds=20) as here, visit(browser, here) as me:
+        await me.say(f"{FOX} --width 256 --height 256 --steps 40")
+        cancel = me.last.get_by_role("button", name="Cancel")
+        await cancel.focus()
+        await expect(me.last).to_contain_text("%")
+        for _ in range(3):
+            before = await me.last.inner_text()
+            await expect(me.last).not_to_have_text(before, use_inner_text=True)
+            await expect(cancel).to_be_focused()
+        await cancel.hover()
+        await me.page.mouse.down()
+        before = await me.last.inner_text()
+        await expect(me.last).not_to_have_text(before, use_inner_text=True)
+        await me.page.mouse.up()
+        await expect(me.last).to_contain_text("Cancelled.")
+
+
+async def test_a_picture_that_was_made_is_answered_with_mirror(browser: Browser, tmp_path: Path) -> None:
+    async with studio(tmp_path) as here, visit(browser, here) as me:
+        await me.say(FOX + SMALL)
+        done = await me.result(1)
+        await me.press("Reply", done)
+        await expect(me.page.get_by_role("group", name="In answer to")).to_contain_text("a red fox in the snow")
+        await me.say("/mirror")
+        mirrored = await me.result(2)
+        await expect(me.picture(mirrored)).to_have_js_property("naturalWidth", 512)
+        await expect(me.page.locator(".mine .quote")).to_contain_text("a red fox in the snow")
+
+        await me.page.locator("#files").set_input_files(
+            FilePayload(name="own.png", mimeType="image/png", buffer=picture("PNG", 60, 40))
+        )
+        await expect(me.page.locator("#tray .uploading")).to_have_count(0)
+        await me.say("what do you say to this?")
+        await me.press("Reply", me.page.locator(".message.mine").last)
+        await me.say("/mirror")
+        await expect(me.picture(await me.result(4))).to_have_js_property("naturalWidth", 120)
+
+
+async def test_a_negative_prompt_is_taken_away_again(browser: Browser, tmp_path: Path) -> None:
+    async with studio(tmp_path) as here, visit(browser, here) as me:
+        await me.say(f'{FOX} --negative "blurry hands"{SMALL}')
+        done = await me.result(1)
+        await me.press("Tweak", done)
+        form = me.page.get_by_role("dialog")
+        await expect(form.get_by_label("Negative")).to_have_value("blurry hands")
+        await form.get_by_label("Negative").fill("")
+        await form.get_by_role("button", name="Send").click()
+        await me.result(2)
+        jobs = await here.runtime.store.find(JOBS, order="created")
+        assert [job.values["negative"] for job in jobs] == ["blurry hands", ""]
+
+
+async def test_a_form_that_was_closed_is_answered_in_a_message(browser: Browser, tmp_path: Path) -> None:
+    async with studio(tmp_path) as here, visit(browser, here) as me:
+        await me.say("/make")
+        await me.page.get_by_role("dialog").get_by_label("Prompt", exact=True).press("Escape")
+        await expect(me.page.locator(".note")).to_contain_text("/make waits for: Prompt.")
+        await me.say("a red fox in the snow")
+        await expect(await me.result(1)).to_contain_text("a red fox in the snow")
 
 
 async def test_it_fits_a_phone(browser: Browser, tmp_path: Path) -> None:

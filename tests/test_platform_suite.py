@@ -1,34 +1,83 @@
 """Every platform that ships passes the published suite, and the suite notices one that does not keep its word."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chatelier import Event, FirstAnswer, Outgoing, Receipt
-from chatelier.testing import PLATFORM_CHECKS, FakePlatform, MakeNetwork, Network, ScriptedGateway, with_capabilities
+from chatelier.testing import (
+    PLATFORM_CHECKS,
+    FakePlatform,
+    MakeNetwork,
+    Network,
+    ScriptedGateway,
+    exemptions,
+    with_capabilities,
+)
 from networks import OnFake, on_fake, on_line, on_page, on_terminal
 
 Check = Callable[[MakeNetwork], Awaitable[None]]
 IDS, REPEATS, RECEIPTS, PROOFS, LEAKS = PLATFORM_CHECKS
 
 
-@pytest.fixture(params=["fake", "web", "terminal that redraws", "terminal in a pipe"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeNetwork:
-    networks: dict[str, MakeNetwork] = {
-        "fake": on_fake,
-        "web": on_page,
-        "terminal that redraws": on_terminal(tmp_path, redraws=True),
-        "terminal in a pipe": on_terminal(tmp_path, redraws=False),
-    }
-    return networks[request.param]
+PLATFORMS = Path(__file__).parents[1] / "platforms"
+NETWORKS: dict[str, Callable[[Path], MakeNetwork]] = {
+    "fake": lambda _: on_fake,
+    "web": lambda _: on_page,
+    "terminal that redraws": lambda folder: on_terminal(folder, redraws=True),
+    "terminal in a pipe": lambda folder: on_terminal(folder, redraws=False),
+}
+"""Each begins with the name of its folder among the platforms."""
 
 
-@pytest.mark.parametrize("check", PLATFORM_CHECKS, ids=lambda check: check.__name__)
-async def test_platform_keeps_the_contract(check: Check, make: MakeNetwork) -> None:
-    await check(make)
+def cases() -> Iterator[Any]:
+    """Every check on every network. A platform that is exempt has to fail, or it needs the exemption no longer."""
+    for network in NETWORKS:
+        folder = network.split()[0]
+        exempt = {} if folder == "fake" else exemptions(PLATFORMS / folder / "quality.yaml")
+        for check in PLATFORM_CHECKS:
+            reason = exempt.get(check.__name__)
+            marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
+            yield pytest.param(network, check, id=f"{network}-{check.__name__}", marks=marks)
+
+
+@pytest.mark.parametrize(("network", "check"), list(cases()))
+async def test_platform_keeps_the_contract(network: str, check: Check, tmp_path: Path) -> None:
+    await check(NETWORKS[network](tmp_path))
+
+
+def test_every_platform_that_ships_goes_through_the_suite() -> None:
+    folders = {file.parent.name for file in PLATFORMS.glob("*/__init__.py")}
+    assert folders == {network.split()[0] for network in NETWORKS} - {"fake"}
+    assert len(folders) >= 2
+
+
+def test_an_exemption_names_its_check_and_its_reason(tmp_path: Path) -> None:
+    file = tmp_path / "quality.yaml"
+    name, reason = PROOFS.__name__, "The network has no test account that may delete messages."
+    file.write_text(f"{name}: {reason}")
+    assert exemptions(file) == {name: reason}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("deletes_messages: The network has no test account for it.", "no check"),
+        (f"{PROOFS.__name__}: no", "without a reason"),
+        (f"{PROOFS.__name__}:", "without a reason"),
+        (f"- {PROOFS.__name__}", "name_of_a_check"),
+        ("", "name_of_a_check"),
+    ],
+)
+def test_an_exemption_that_says_nothing_is_none(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "quality.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        exemptions(file)
 
 
 def test_suite_has_all_its_checks() -> None:

@@ -4,12 +4,16 @@ import asyncio
 import io
 import os
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
 
 import pytest
+from PIL import Image, ImageChops, ImageOps
 
 from chatelier import (
     BadInput,
@@ -21,23 +25,28 @@ from chatelier import (
     Gone,
     Media,
     Option,
+    Outcome,
     Outgoing,
     Refused,
     Reply,
     Runtime,
     Settings,
+    Unavailable,
 )
 from chatelier.core.chat.markup import document
-from chatelier.core.gateway import KINDS, open_runtime
+from chatelier.core.gateway import open_runtime
 from chatelier.core.plugins import Plugins
+from chatelier.core.registered import KINDS
 from chatelier.platforms.terminal.adapter import Terminal, terminal
-from chatelier.platforms.terminal.conversation import Open, attachment, check_folder, opened
+from chatelier.platforms.terminal.conversation import Open, afterwords, attachment, check_folder, opened
 from chatelier.platforms.terminal.interrupts import Interrupts
 from chatelier.platforms.terminal.line import Completion, files_in
 from chatelier.platforms.terminal.screen import Screen
 from chatelier.platforms.terminal.turns import Turns
 from chatelier.plugins.essentials import Plugin as Essentials
 from chatelier.testing import FakeBackend, FakeStore, Parts, ScriptedGateway
+from files import decoded
+from gateways import CHATELIER, configured, finished, on_server, say_process, sketch_process
 from networks import on_line
 
 STYLES = (Choice(value="ink"), Choice(value="oil on canvas"))
@@ -88,9 +97,32 @@ class Keyboard(Screen):
         return self.shown.getvalue()
 
 
+class Waiting(Keyboard):
+    """One at which nobody leaves before these words stand there. then: called at that moment."""
+
+    def __init__(self, words: str, *lines: str, then: Callable[[], None] = lambda: None) -> None:
+        super().__init__(*lines, redraws=True)
+        self.words = words
+        self.then = then
+        self.stand = asyncio.Event()
+
+    def print(self, text: str) -> None:
+        super().print(text)
+        if self.words in text and not self.stand.is_set():
+            self.stand.set()
+            self.then()
+
+    async def ask(self, prompt: str) -> str | None:
+        if not self.lines:
+            await asyncio.wait_for(self.stand.wait(), 30)
+        return await super().ask(prompt)
+
+
 async def _look(call: Call) -> None:
     blob = call.values["image"]
-    await call.commit(None, Reply(text=f"{blob.mime} of {blob.width} x {blob.height}, {call.values['style']}"))
+    await call.commit(
+        None, Reply(text=f"{blob.mime} of {blob.width} x {blob.height}, {call.values.get('style', 'ink')}")
+    )
 
 
 LOOK = Command(
@@ -100,6 +132,24 @@ LOOK = Command(
     options=(
         Option(name="image", type="image", required=True),
         Option(name="style", type="choice", choices=STYLES, default="ink"),
+    ),
+)
+
+
+async def _sign(call: Call) -> None:
+    motto = call.values.get("motto", "ever onward")
+    await call.commit(None, Reply(text=f"{call.values['name']}, {motto or 'no motto'}"))
+
+
+SIGN = Command(
+    name="sign",
+    summary="Says who somebody is",
+    handler=_sign,
+    options=(
+        Option(name="name", required=True),
+        Option(name="motto", default="ever onward"),
+        Option(name="loud", type="boolean", default=True),
+        Option(name="size", type="integer", default=64, minimum=64, maximum=512),
     ),
 )
 
@@ -115,7 +165,7 @@ class Here:
     @asynccontextmanager
     async def runtime(self) -> AsyncIterator[Runtime]:
         plugins = Plugins()
-        plugins.add(Parts([], [self.backend], commands=[LOOK], store=self.store), "parts")
+        plugins.add(Parts([], [self.backend], commands=[LOOK, SIGN], store=self.store), "parts")
         plugins.add(Essentials, "essentials")
         settings = Settings.model_validate({"data_dir": self.folder / "data", "store": "memory:"})
         async with open_runtime(settings, plugins, alone=True) as runtime:
@@ -145,8 +195,6 @@ def here(tmp_path: Path) -> Here:
 
 
 def picture(colour: str = "red") -> bytes:
-    from PIL import Image  # noqa: PLC0415 - only two tests paint
-
     out = io.BytesIO()
     Image.new("RGB", (30, 20), colour).save(out, "PNG")
     return out.getvalue()
@@ -170,6 +218,91 @@ async def test_a_prompt_becomes_a_file_with_words_and_nothing_is_redrawn_in_a_pi
     assert "\x1b" not in screen.text
 
 
+async def test_the_numbers_stand_once_at_the_end_where_nobody_can_answer_now(here: Here) -> None:
+    here.backend.hold = True
+    screen = Keyboard(redraws=True)
+    async with here.talk(screen) as open_:
+        _, event = await open_.talk.say("/make a red fox")
+        await asyncio.wait_for(screen.progressed.wait(), 30)
+        here.backend.finish()
+        await open_.outcome(event, asyncio.Event())
+        assert "Again" not in screen.text
+    assert "Cancel" not in screen.text
+    lines = [line for line in seen_on(screen.text) if line]
+    assert lines.index("1. 🔁 Again") > lines.index(str(here.saved[0]))
+    assert lines[-1] == "Reply with a number."
+
+
+async def test_a_number_is_the_next_commands_answer(here: Here) -> None:
+    """Each command is a process of its own, and what it prints for programs is one object."""
+    config = configured(here.folder)
+    out = str(here.folder / "out")
+
+    async def say(text: str, name: str) -> tuple[int, Mapping[str, Any]]:
+        code, told, _ = await finished(await say_process(config, text, "--as", name, "--out", out))
+        return code, told
+
+    code, first = await say("/make a red fox --width 64 --height 64 --steps 1", "ada")
+    assert (code, first["state"]) == (0, "done")
+    assert "1. 🔁 Again" in first["text"]
+    code, again = await say("1", "ada")
+    assert (code, again["state"]) == (0, "done")
+    assert again["job"] not in ("", first["job"])
+    assert len(here.saved) == 2
+    code, info = await say("3", "ada")
+    assert again["job"] in info["text"]
+    _, other = await say("1", "bob")
+    assert other["job"] == ""
+    assert len(here.saved) == 2
+
+
+async def test_the_last_result_is_the_next_commands_picture(here: Here) -> None:
+    """Each command is a process of its own."""
+    config = configured(here.folder)
+    for text in ("/make a red fox --width 64 --height 64 --steps 1", "^ /mirror"):
+        more = ("--as", "ada", "--out", str(here.folder / "out"))
+        code, told, _ = await finished(await say_process(config, text, *more))
+        assert (code, told["state"]) == (0, "done")
+    made, both = (decoded(path.read_bytes()).convert("RGB") for path in here.saved)
+    beside = both.crop((made.width, 0, *both.size))
+    assert ImageChops.difference(ImageOps.mirror(made), beside).getbbox() is None
+
+
+@contextmanager
+def interrupted_without_server(folder: Path) -> Iterator[Popen[str]]:
+    """A `say` whose server died in mid-job, and which was then told once to end."""
+    with sketch_process(folder / "server", "--seconds", "30") as server:
+        config = configured(folder, backends=on_server(server.url))
+        arguments = ("/make a red fox --width 64 --height 64", "--config", str(config), "--as", "ada")
+        said = Popen([*CHATELIER, "say", *arguments], stdout=PIPE, stderr=PIPE, text=True)  # noqa: S603 - our own program
+        try:
+            assert said.stdout is not None
+            assert any("%" in line for line in said.stdout)
+            server.kill()
+            said.send_signal(signal.SIGTERM)
+            assert any("Cancelling" in line for line in said.stdout)
+            yield said
+        finally:
+            said.kill()
+            said.communicate()
+
+
+@pytest.mark.slow
+def test_a_server_that_died_holds_up_an_ending_for_a_while_only(tmp_path: Path) -> None:
+    with interrupted_without_server(tmp_path) as said:
+        out, err = said.communicate(timeout=55)
+    assert said.returncode == 1
+    assert "Cancelled. It cost nothing." in out
+    assert out.splitlines()[-1].endswith(": cancelled")
+    assert "Traceback" not in err
+
+
+def test_a_second_signal_waits_for_no_server(tmp_path: Path) -> None:
+    with interrupted_without_server(tmp_path) as said:
+        said.send_signal(signal.SIGTERM)
+        assert said.wait(5) == 128 + signal.SIGTERM
+
+
 async def test_progress_is_one_line_that_goes_away(here: Here) -> None:
     here.backend.hold = True
     screen = Keyboard(redraws=True)
@@ -180,7 +313,7 @@ async def test_progress_is_one_line_that_goes_away(here: Here) -> None:
         here.backend.finish()
         await open_.outcome(event, asyncio.Event())
     assert not any("50 %" in line for line in seen_on(screen.text))
-    assert seen_on(screen.text)[-2] == str(here.saved[0])
+    assert str(here.saved[0]) in seen_on(screen.text)
 
 
 async def test_an_interruption_cancels_the_job_in_words(here: Here) -> None:
@@ -193,6 +326,26 @@ async def test_an_interruption_cancels_the_job_in_words(here: Here) -> None:
     assert outcome.state == "cancelled"
     assert "Cancelled. It cost nothing." in screen.text
     assert not here.saved
+
+
+async def test_what_goes_on_after_an_interruption_is_waited_for_no_longer_than_that(here: Here) -> None:
+    here.backend.hold, here.backend.cancellable = True, False
+    screen, interrupted = Keyboard(), asyncio.Event()
+    async with here.talk(screen) as open_:
+        impatient = replace(open_, ending=0.5)
+        _, event = await impatient.talk.say("/make a red fox")
+        here.backend.after_submit = lambda _: interrupted.set()
+        outcome = await impatient.outcome(event, interrupted)
+        here.backend.finish()
+    assert outcome.state == "open"
+    (sentence,) = afterwords(outcome)
+    assert f"Job {outcome.job} has not ended" in sentence
+    assert "once more ends this at once" in screen.text
+
+
+def test_what_was_not_even_handled_is_told_so() -> None:
+    (sentence,) = afterwords(Outcome("open"))
+    assert "not answered yet" in sentence
 
 
 async def test_a_result_that_cannot_be_saved_is_kept(here: Here) -> None:
@@ -369,11 +522,12 @@ def test_progress_is_cut_to_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen_on(shown.getvalue()) == ["狐" * 19]
 
 
-async def test_a_silent_screen_shows_nothing() -> None:
+def test_a_silent_screen_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen(None)
     screen.print("text")
     screen.progress("text")
     screen.title("text")
+    assert capsys.readouterr() == ("", "")
 
 
 # --- a conversation
@@ -394,6 +548,52 @@ async def test_numbers_work_in_the_next_conversation(here: Here) -> None:
     assert len(here.backend.runs) == 2
 
 
+async def test_the_number_of_tweak_opens_its_form_and_the_number_of_hide_hides(here: Here) -> None:
+    keyboard = Keyboard("/make a red fox", "2", "a blue fox", "7", "4")
+    lines = await here.chat(keyboard)
+    assert keyboard.prompts[2].strip().lower() == "prompt (now a red fox):"
+    assert [run.attempt.graph["1"]["inputs"]["seed"] for run in here.backend.runs.values()][1:] == [7]
+    assert any("a blue fox" in line for line in lines)
+    assert "Hidden." in lines
+
+
+async def test_a_caret_takes_the_picture_of_the_last_result(here: Here) -> None:
+    here.store = FakeStore(KINDS)
+    lines = await here.chat(Keyboard("^ /look", "/make a red fox", "/status", "^ /look", "  ^/look --style 'ink"))
+    assert sum("no result here" in line for line in lines) == 1
+    assert sum(line.endswith(", ink") for line in lines) == 1
+    assert any("style must be" in line for line in lines)
+    lines = await here.chat(Keyboard("^ /look", "^_^ how nice"))
+    assert sum(line.endswith(", ink") for line in lines) == 1
+    assert any("Commands begin with a slash" in line for line in lines)
+
+
+async def test_a_caret_never_means_what_was_hidden(here: Here) -> None:
+    lines = await here.chat(Keyboard("/make a red fox", "4", "^ /look"))
+    assert any("no result here" in line for line in lines)
+
+
+async def test_a_result_that_could_not_be_shown_is_told_while_somebody_types(here: Here) -> None:
+    (here.folder / "out").write_text("in the way")
+    keyboard = Waiting("is kept", "/make a red fox")
+    await here.chat(keyboard)
+    assert "cannot be written" in keyboard.text
+    assert re.search(r"The result is kept: /show \w+ brings it again", keyboard.text)
+
+
+async def test_waiting_that_fails_is_told_and_the_conversation_goes_on(here: Here) -> None:
+    here.store = store = FakeStore(KINDS)
+    here.backend.hold = True
+
+    def troubled(trouble: Exception | None) -> None:
+        store.trouble = trouble
+
+    here.backend.after_submit = lambda _: troubled(Unavailable("the disk is away"))
+    keyboard = Waiting("the disk is away", "/make a red fox", then=lambda: troubled(None))
+    await here.chat(keyboard)
+    assert not keyboard.lines
+
+
 async def test_a_form_is_a_row_of_questions(here: Here) -> None:
     keyboard = Keyboard("/make", "a red fox", "7")
     lines = await here.chat(keyboard)
@@ -401,6 +601,45 @@ async def test_a_form_is_a_row_of_questions(here: Here) -> None:
     assert any("a red fox" in line for line in lines)
     (run,) = here.backend.runs.values()
     assert run.attempt.graph["1"]["inputs"]["seed"] == 7
+
+
+async def test_a_wrong_answer_is_told_and_asked_for_again(here: Here) -> None:
+    keyboard = Keyboard("/sign", "Fox", "", "perhaps", "no", "32", "abc", "-", "128")
+    lines = await here.chat(keyboard)
+    asked = [prompt.strip() for prompt in keyboard.prompts if prompt != "> "]
+    assert asked == [
+        "name:",
+        "motto (now ever onward):",
+        *["loud (now yes):"] * 2,
+        *["size (now 64):"] * 4,
+    ]
+    assert "loud must be yes or no, not “perhaps”." in lines
+    assert [f"size must be a whole number from 64 to 512, not “{wrong}”." in lines for wrong in ("32", "abc", "-")] == [
+        True
+    ] * 3
+    assert "Fox, ever onward" in lines
+
+
+async def test_a_dash_takes_a_text_away_that_need_not_be_there(here: Here) -> None:
+    lines = await here.chat(Keyboard("/sign", "-", "Fox", "-", "", ""))
+    assert any("name must be there" in line for line in lines)
+    assert any("- takes a text away" in line for line in lines)
+    assert "Fox, no motto" in lines
+
+
+async def test_a_long_text_that_stands_there_is_shortened_to_one_line(here: Here) -> None:
+    keyboard = Keyboard("/make a red fox\n\x1b[2J" + "and more " * 50, "2")
+    await here.chat(keyboard)
+    (prompt,) = [each for each in keyboard.prompts if "now a red fox" in each]
+    assert "\x1b" not in prompt
+    assert "\n" not in prompt
+    assert len(prompt) < 100
+
+
+async def test_a_link_answers_a_question_for_a_file(here: Here) -> None:
+    lines = await here.chat(Keyboard("/look", "ftp://example.com/fox.png", "http://127.0.0.1:9/fox.png", ""))
+    assert any("begins with https://" in line for line in lines)
+    assert any("do not fetch from that port" in line for line in lines)
 
 
 async def test_a_file_that_is_not_there_is_asked_for_again(here: Here) -> None:
@@ -455,6 +694,8 @@ def completion() -> Completion:
         ("a fox", []),
         ("", []),
         ("/make --st", ["--style "]),
+        ("^ /ma", ["/make "]),
+        ("^ /make --st", ["--style "]),
         ("/make a fox --", ["--prompt ", "--width ", "--height ", "--style ", "--tile ", "--seed "]),
         ("/make --style o", ['"oil on canvas" ']),
         ("/make --style ", ["ink", "oil on canvas"]),

@@ -2,42 +2,21 @@
 
 import asyncio
 import base64
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, expect
 
 from chatelier import Ask, BadInput, Button, Called, ChatRef, Event, FirstAnswer, Form, Media, Option, Said, Submitted
 from chatelier.core.settings import Http
-from web_gateway import Running, describe, outgoing, picture, running
+from chatelier.core.testing.scripted import describe
+from chatelier.platforms.web.records import FILES
+from web_gateway import Running, outgoing, picture, running
 
-CHROMIUM = shutil.which("chromium") or ""
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed"),
-]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield chromium
-        await chromium.close()
+pytestmark = pytest.mark.browser
 
 
 @dataclass
@@ -146,10 +125,7 @@ BUTTONS = [[Button(label="Again", payload="j.1.again"), Button(label="Info", pay
 
 
 async def result(here: Running, colour: str = "tomato") -> Media:
-    async def once() -> AsyncIterator[bytes]:
-        yield picture(colour)
-
-    return Media(blob=await here.gateway.blobs.put(once()), name=f"{colour}.png", alt="a red fox")
+    return Media(blob=await here.gateway.blobs.keep(picture(colour)), name=f"{colour}.png", alt="a red fox")
 
 
 async def test_pictures_open_large_and_are_walked_by_keyboard(browser: Browser) -> None:
@@ -268,13 +244,16 @@ async def test_a_picture_is_added_seen_removed_and_sent(browser: Browser) -> Non
         ]
         await me.page.locator("#files").set_input_files(files)
         await expect(me.page.locator("#tray li:not(.uploading)")).to_have_count(2)
-        await me.page.get_by_role("button", name="Remove gold.png").click()
+        async with me.page.expect_response(lambda answer: answer.request.method == "DELETE") as taken_away:
+            await me.page.get_by_role("button", name="Remove gold.png").click()
+        assert (await taken_away.value).status == 204
         await me.box.press("Enter")
         body = (await here.gateway.next_event()).body
         assert isinstance(body, Said)
         assert [file.name for file in body.files] == ["<b>fox.png"]
         await expect(me.page.locator(".mine img")).to_have_js_property("naturalWidth", 320)
         await expect(me.page.locator("#tray")).to_be_hidden()
+        assert len(await here.gateway.store.find(FILES, order="created_at")) == 1
 
 
 TRANSFER = """([target, kind, data]) => {

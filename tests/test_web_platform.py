@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -41,10 +42,12 @@ from chatelier import (
     Unavailable,
 )
 from chatelier.core.settings import Http
+from chatelier.core.testing.scripted import describe
 from chatelier.platforms.web import Plugin
 from chatelier.platforms.web.people import Visitor
 from chatelier.platforms.web.settings import WebSettings
-from web_gateway import Running, describe, outgoing, picture, running, settings_with
+from chatelier.testing import FakeStore
+from web_gateway import Running, outgoing, picture, running, settings_with
 
 CHAT = ChatRef(platform="web", chat="somebody", direct=True)
 
@@ -72,12 +75,19 @@ class Page:
         await self.say(type="hello")
         return await self.hears("history")
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Origin": self.running.url, "Cookie": self.cookie}
+
     async def upload(self, raw: bytes, name: str = "fox.png", **kwargs: Any) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=self.running.url, trust_env=False) as browser:
-            headers = {"Origin": self.running.url, "Cookie": self.cookie}
+        async with httpx.AsyncClient(base_url=self.running.url, trust_env=False, headers=self.headers) as browser:
             if not kwargs:
                 kwargs = {"content": raw, "params": {"name": name}}
-            return await browser.post("/chat/files", headers=headers, **kwargs)
+            return await browser.post("/chat/files", **kwargs)
+
+    async def take_away(self, ref: str) -> int:
+        async with httpx.AsyncClient(base_url=self.running.url, trust_env=False, headers=self.headers) as browser:
+            return (await browser.delete(f"/chat/files/{ref}")).status_code
 
 
 async def get(running: Running, path: str, **headers: str) -> httpx.Response:
@@ -201,6 +211,7 @@ async def test_what_was_not_taken_does_not_stand_there(error: Exception, words: 
         ({"text": "x", "files": ["nothing"]}, "Add it again"),
         ({"text": "x", "files": ["f"] * 11}, "At most 10"),
         ({"text": 5}, "Reload"),
+        ({"text": "half \ud83e of a fox"}, "Half of a character"),
     ],
 )
 async def test_what_cannot_be_used_is_refused_in_words(wire: dict[str, Any], words: str) -> None:
@@ -212,7 +223,9 @@ async def test_what_cannot_be_used_is_refused_in_words(wire: dict[str, Any], wor
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '"x"', '{"type":"steal"}', '{"type":"say","id":"../../etc"}', "\x00"]
+    "text",
+    ["", "{", "[]", "null", '"x"', '{"type":"steal"}', '{"type":"say","id":"../../etc"}', "\x00", "[" * 99_999],
+    ids=lambda text: text[:12],
 )
 async def test_garbage_on_the_socket_hurts_nobody(text: str) -> None:
     async with running() as here, page(here) as tab:
@@ -222,6 +235,54 @@ async def test_garbage_on_the_socket_hurts_nobody(text: str) -> None:
         assert (await tab.hears("refused"))["words"]
         await tab.say(type="say", id="message-1", text="still here")
         await tab.hears("ack")
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+async def test_a_number_that_is_none_is_refused_in_words_and_leaves_nothing(number: str) -> None:
+    async with running() as here, page(here) as tab:
+        await tab._socket.send(f'{{"type":"call","id":"message-1","command":"make","options":{{"width":{number}}}}}')
+        refused = await tab.hears("refused")
+        assert (refused["id"], "too large" in refused["words"]) == ("message-1", True)
+        assert (await tab.hello())["messages"] == []
+
+
+async def test_what_shows_as_nothing_is_left_out_of_a_text() -> None:
+    async with running() as here, page(here) as tab:
+        await tab.say(type="say", id="message-1", text="a\0 fox\0")
+        assert (await here.gateway.next_event()).body == Said(text="a fox")
+        await tab.say(type="say", id="message-2", text="\0")
+        assert "Write something" in (await tab.hears("refused"))["words"]
+
+
+async def test_a_fault_in_one_act_leaves_the_socket_and_says_so() -> None:
+    async def fail(event: Event) -> FirstAnswer:
+        raise ZeroDivisionError("in a plugin")
+
+    async with running() as here, page(here) as tab:
+        here.gateway.answer = fail
+        with structlog.testing.capture_logs() as lines:
+            await tab.say(type="say", id="message-1", text="hello")
+            refused = await tab.hears("refused")
+        assert (refused["id"], "fault" in refused["words"]) == ("message-1", True)
+        assert "plugin" not in refused["words"]
+        assert [type(line["exc_info"]) for line in lines] == [ZeroDivisionError]
+        here.gateway.answer = None
+        assert (await tab.hello())["messages"] == []
+        await tab.say(type="say", id="message-2", text="still here")
+        await tab.hears("ack")
+
+
+async def test_a_history_that_cannot_be_read_closes_the_page_in_good_order() -> None:
+    async with running() as here, page(here) as tab:
+        store = here.gateway.store
+        assert isinstance(store, FakeStore)
+        store.trouble = ZeroDivisionError("in a store")
+        with structlog.testing.capture_logs() as lines, pytest.raises(ConnectionClosed) as closed:
+            await tab.hello()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012
+        assert [type(line["exc_info"]) for line in lines] == [ZeroDivisionError]
+        store.trouble = None
 
 
 async def test_a_send_is_kept_before_it_returns_and_repeats_nothing() -> None:
@@ -278,10 +339,7 @@ async def test_a_deleted_message_is_gone_for_all_and_is_not_sent_again() -> None
 
 
 async def put(here: Running, data: bytes) -> Media:
-    async def once() -> AsyncIterator[bytes]:
-        yield data
-
-    return Media(blob=await here.gateway.blobs.put(once()), name="fox & friends.png", alt="a fox")
+    return Media(blob=await here.gateway.blobs.keep(data), name="fox & friends.png", alt="a fox")
 
 
 async def test_a_picture_is_shown_by_an_address_that_says_nothing_about_it() -> None:
@@ -443,8 +501,9 @@ async def test_a_socket_without_a_cookie_is_given_one() -> None:
 
 
 async def test_behind_https_the_persons_cookie_is_secure() -> None:
-    async with running(Http(port=0, public_url="https://studio.example")) as here:
-        assert "; Secure" in (await get(here, "/")).headers["set-cookie"]
+    http = Http(port=0, public_url="https://studio.example", token=SecretStr("open sesame"))
+    async with running(http) as here:
+        assert "; Secure" in (await get(here, "/", Authorization="Bearer open sesame")).headers["set-cookie"]
 
 
 async def test_every_door_of_the_page_needs_the_token() -> None:
@@ -510,7 +569,7 @@ def test_a_page_that_is_off_registers_nothing() -> None:
     sections: dict[str, object] = {}
     plugin.register_settings(sections.__setitem__)
     plugin.register_kinds(found.append)
-    assert (list(sections), len(found)) == (["platforms.web"], 3)
+    assert (list(sections), len(found)) == (["platforms.web"], 4)
 
 
 @given(st.text(alphabet="abcXYZ019-_", min_size=32, max_size=32))

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -34,13 +35,13 @@ ALBUM = 1_000
 PIECE_BYTES = 262_144
 NUMBERED = ButtonRules()
 """The core writes them as a numbered list, and a number presses one."""
-UNHEEDED = ButtonRules(per_row=100, total=100, label=100, payload=100)
-"""After one message nobody is there to press any, so none is listed."""
 REDRAW_SECONDS = 0.2
 REPEAT_SECONDS = 10.0
 """Where nothing can be redrawn, each look at the progress is a new line."""
 PROGRESS_LINES = 3
 """Title, bar and what is being done; a list of buttons may follow."""
+_MENU = re.compile(r"(?:\A|\n\n)(1\. .*(?:\n\d+\. .*)*\n\n.*)\Z")
+"""Numbered lines and a last one at the end of a text. Whatever else looks like it is shown all the same, a little later."""
 
 
 @dataclass(slots=True)
@@ -64,12 +65,13 @@ class Terminal:
         self._dialect = PlainDialect()
         self._interactive = interactive
         self._last = ""
+        self._menu = ""
         self._gateway: Gateway | None = None
 
     def capabilities(self, chat: ChatRef | None = None) -> Capabilities:
         return Capabilities(
             dialect=self._dialect,
-            buttons=NUMBERED if self._interactive else UNHEEDED,
+            buttons=NUMBERED,
             edit_text=True,
             private=True,
             forms=self._interactive,
@@ -88,13 +90,14 @@ class Terminal:
         finally:
             self._gateway = None
             self._clear_progress()
+            self.screen.print(self._menu)
 
     async def send(self, message: Outgoing) -> Receipt:
         """Raises OperatorMust when a file cannot be saved."""
         saved = tuple([await self._save(media) for media in message.media])
         text = self._text(message)
         self._clear_progress()
-        self.screen.print("\n".join(part for part in (text, *map(str, saved)) if part))
+        self.screen.print("\n".join(part for part in (self._without_menu(text), *map(str, saved)) if part))
         self.printed[message.key] = Printed(message.key, text, saved)
         self._last = message.key
         return Receipt(chat=message.chat, ids=(message.key,), editable=True)
@@ -112,7 +115,7 @@ class Terminal:
             self.screen.progress("\n".join(text.splitlines()[:PROGRESS_LINES]))
         else:
             self._clear_progress()
-            self.screen.print(text)
+            self.screen.print(self._without_menu(text))
         printed.key, printed.text = message.key, text
         return receipt
 
@@ -136,6 +139,14 @@ class Terminal:
 
     def _text(self, message: Outgoing) -> str:
         return self._dialect.render(message.text) if message.text else ""
+
+    def _without_menu(self, text: str) -> str:
+        """Where nobody can answer now, the numbers of the last message stand at the end: the next command presses them."""
+        if self._interactive:
+            return text
+        found = _MENU.search(text)
+        self._menu = found[1] if found else ""
+        return text[: found.start()] if found else text
 
     async def _save(self, media: Media) -> Path:
         if self._gateway is None:
@@ -175,7 +186,7 @@ async def _saved(folder: Path, name: str, data: AsyncIterator[bytes]) -> Path:
             async for piece in data:
                 await asyncio.to_thread(file.write, piece)
     except BaseException:
-        path.unlink(missing_ok=True)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
         raise
     return path
 

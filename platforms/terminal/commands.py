@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 from chatelier import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
     BadInput,
     ChatelierError,
     Config,
@@ -20,11 +22,12 @@ from chatelier import (
     Outcome,
     Value,
     open_gateway,
+    redact,
     run_command,
 )
 
 from . import words
-from .conversation import Open, attachment, check_folder, opened
+from .conversation import Open, afterwords, attachment, check_folder, opened
 from .interrupts import Interrupts
 from .line import Completion, edited
 from .screen import Screen
@@ -32,11 +35,15 @@ from .turns import Turns
 
 app = typer.Typer()
 
-EXIT_FAILED = 1
-EXIT_CONFIG = 2
-
 Out = Annotated[Path, typer.Option(help="Folder to save files in.")]
-As = Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are; your last runs are kept under it.")]
+As = Annotated[
+    str,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="Who you are; your last runs and the buttons of your last answer are kept under it.",
+    ),
+]
 
 
 def _me() -> str:
@@ -60,7 +67,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of it, as `--json` prints it. state: of the job, or "done", "refused", "set aside", "undelivered", "error"."""
+    """What came of it, as `--json` prints it.
+
+    state: of the job, or "done", "refused", "set aside", "undelivered", "error", and "open" for what was interrupted and goes on.
+    """
 
     job: str
     state: str
@@ -70,7 +80,15 @@ class Told:
 
 @app.command()
 def say(
-    text: Annotated[str, typer.Argument(help='What to say, such as "/make a red fox in the snow".')],
+    text: Annotated[
+        str,
+        typer.Argument(
+            help=(
+                'What to say, such as "/make a red fox in the snow", or the number of a button of the last answer. '
+                'With ^ before it, it answers the last result: "^ /mirror" takes its picture.'
+            )
+        ),
+    ],
     attach: Annotated[list[Path] | None, typer.Option(help="A file to send with it.")] = None,
     option: Annotated[
         list[str] | None,
@@ -90,10 +108,10 @@ def say(
     try:
         told = asyncio.run(_say(wanted, screen))
     except ChatelierError as error:
-        told = Told("", "refused" if isinstance(error, BadInput) else "error", str(error))
+        told = Told("", "refused" if isinstance(error, BadInput) else "error", redact(str(error)))
         code = EXIT_CONFIG if isinstance(error, OperatorMust) else EXIT_FAILED
         if not as_json:
-            typer.echo(str(error), err=True)
+            typer.echo(told.text, err=True)
     if as_json:
         typer.echo(json.dumps(asdict(told), ensure_ascii=False))
     if told.state != "done":
@@ -116,12 +134,14 @@ async def _act(conversation: Open, wanted: Wanted) -> str:
     """Say it, or call it when there are typed options. The event's key."""
     talk = conversation.talk
     files = [attachment(talk.terminal.name, path) for path in wanted.attach]
+    text, reply_to = await conversation.answering(wanted.text)
     if not wanted.options:
-        return (await talk.say(wanted.text, files))[1]
-    command = wanted.text.strip()
+        return (await talk.say(text, files, reply_to=reply_to))[1]
+    command = text.strip()
     if not command.startswith("/") or " " in command or files:
         raise BadInput(words.OPTIONS_NEED_COMMAND.format(text=wanted.text))
-    return (await talk.call(command[1:], _options(wanted.options, talk.terminal.name)))[1]
+    options = _options(wanted.options, talk.terminal.name)
+    return (await talk.call(command[1:], options, reply_to=reply_to))[1]
 
 
 def _options(given: tuple[str, ...], account: str) -> dict[str, Value]:
@@ -139,21 +159,19 @@ def _options(given: tuple[str, ...], account: str) -> dict[str, Value]:
 def _told(conversation: Open, outcome: Outcome, screen: Screen) -> Told:
     printed = conversation.talk.terminal.printed
     answers = [printed[id_] for id_ in outcome.ids if id_ in printed]
-    failures = [*outcome.undelivered]
-    if failures and outcome.job:
-        failures.append(words.UNDELIVERED.format(job=outcome.job))
-    state = "undelivered" if failures and outcome.state == "done" else outcome.state
-    for sentence in failures:
+    more = afterwords(outcome)
+    state = "undelivered" if outcome.undelivered and outcome.state == "done" else outcome.state
+    for sentence in more:
         screen.print(sentence)
     if outcome.job:
         screen.print(f"job {outcome.job}: {state}")
-    text = "\n".join([*(each.text for each in answers if each.text), *failures])
+    text = "\n".join([*(each.text for each in answers if each.text), *more])
     return Told(outcome.job, state, text, tuple(str(path) for each in answers for path in each.files))
 
 
 @app.command()
 def chat(out: Out = Path(), name: As = "", config: Config = None) -> None:
-    """Talk in the terminal: one line is one message, a number presses a button, Ctrl-D ends it."""
+    """Talk in the terminal: one line is one message, a number presses a button, ^ before it answers the last result, Ctrl-D ends."""
     run_command(_chat(out, name or _me(), config))
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from chatelier import (
     Submitted,
     Value,
     job_of,
+    latest_media,
     outcome_of,
 )
 
@@ -35,6 +36,10 @@ from .screen import Screen
 ACCOUNTS = 20
 """Terminals of one name at once."""
 NAME = re.compile(r"[\w.-]{1,64}")
+ANSWER = re.compile(r"\s*\^(?=[\s/]|\Z)\s*")
+"""At the start of what is said: it answers the last result."""
+ENDING_SECONDS = 45.0
+"""So long what was interrupted is waited for. A backend that does not answer is given up earlier, one that goes on regardless never."""
 
 
 def attachment(account: str, path: Path) -> FileRef:
@@ -70,11 +75,11 @@ class Talk:
     terminal: Terminal
     handle: str
 
-    async def say(self, text: str, files: Sequence[FileRef] = ()) -> tuple[FirstAnswer, str]:
-        return await self.receive(Said(text=text, files=tuple(files)))
+    async def say(self, text: str, files: Sequence[FileRef] = (), *, reply_to: str = "") -> tuple[FirstAnswer, str]:
+        return await self.receive(Said(text=text, files=tuple(files), reply_to=reply_to))
 
-    async def call(self, command: str, options: Mapping[str, Value]) -> tuple[FirstAnswer, str]:
-        return await self.receive(Called(command=command, options=options))
+    async def call(self, command: str, options: Mapping[str, Value], *, reply_to: str = "") -> tuple[FirstAnswer, str]:
+        return await self.receive(Called(command=command, options=options, reply_to=reply_to))
 
     async def press(self, payload: str) -> tuple[FirstAnswer, str]:
         return await self.receive(Pressed(payload=payload))
@@ -91,39 +96,70 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A conversation with a gateway that serves in this process."""
+    """A conversation with a gateway that serves in this process. ending: how long what was interrupted is waited for, in seconds."""
 
     runtime: Runtime
     talk: Talk
     serving: asyncio.Task[None]
+    ending: float = ENDING_SECONDS
+
+    async def answering(self, text: str) -> tuple[str, str]:
+        """The words without a `^` before them, and the id of the result that they answer with it, else "". Raises BadInput."""
+        found = ANSWER.match(text)
+        if found is None:
+            return text, ""
+        result = await latest_media(self.runtime, self.talk.terminal.chat)
+        if not result:
+            raise BadInput(words.NOTHING_TO_ANSWER)
+        return text[found.end() :], result
 
     async def outcome(self, event: str, interrupted: asyncio.Event) -> Outcome:
-        """Waits until everything that the event caused has come out, or failed. An interruption cancels its job."""
+        """Waits until everything that the event caused has come out, or failed.
+
+        An interruption cancels its job; the state is "open" when that has not ended in time.
+        """
         waiting = asyncio.create_task(outcome_of(self.runtime, self.talk.terminal.name, event))
         interruption = asyncio.create_task(interrupted.wait())
         try:
             await asyncio.wait({waiting, interruption, self.serving}, return_when=asyncio.FIRST_COMPLETED)
-            if interruption.done() and not waiting.done():
-                await self.cancel(event)
-                await asyncio.wait({waiting, self.serving}, return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
+            job = await self._ending(event, waiting) if interruption.done() and not waiting.done() else ""
+            if waiting.done():
+                return waiting.result()
+            if self.serving.done():
                 raise self._stopped()
-            return waiting.result()
+            return Outcome("open", job)
         finally:
             waiting.cancel()
             interruption.cancel()
 
-    async def cancel(self, event: str) -> bool:
-        """Press the button under the job of this event. False when it has none."""
+    async def _ending(self, event: str, waiting: asyncio.Task[Outcome]) -> str:
+        """Cancel what the event asked for and wait, but not for ever. The job, or "" when there is none yet."""
+        job = ""
+        self.talk.terminal.screen.print(words.ONCE_MORE)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.ending):
+                job = await self.cancel(event)
+                await asyncio.wait({waiting, self.serving}, return_when=asyncio.FIRST_COMPLETED)
+        return job
+
+    async def cancel(self, event: str) -> str:
+        """Press the button under the job of this event. The job, or "" when it has none."""
         job = await job_of(self.runtime, self.talk.terminal.name, event)
         if job:
-            self.talk.terminal.screen.print(words.CANCELLING)
             await self.talk.press(OnJob(job=job, verb="cancel").payload)
-        return bool(job)
+        return job
 
     def _stopped(self) -> BaseException:
         """Why the gateway inside ended before its time."""
         return self.serving.exception() or Refused(words.STOPPED)
+
+
+def afterwords(outcome: Outcome) -> list[str]:
+    """What must be said of it besides the answers."""
+    if outcome.state == "open":
+        return [words.GOES_ON.format(job=outcome.job) if outcome.job else words.NOT_ANSWERED]
+    kept = [words.UNDELIVERED.format(job=outcome.job)] if outcome.undelivered and outcome.job else []
+    return [*outcome.undelivered, *kept]
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chatelier import ChatRef, FileRef, Gateway
 
-from .conversation import attachment
+from .conversation import ANSWER, attachment
 
 COMPLETE_SECONDS = 1.0
 _FILE = re.compile(r"""(?<!\S)@(?:"([^"]+)"|(\S+))""")
@@ -40,9 +40,10 @@ class Completion:
 
     async def candidates(self, line: str) -> list[str]:
         """What the last word of the line could become, ready to be put in its place."""
-        *before, last = line.split(" ")
+        *before, last = ANSWER.sub("", line, count=1).split(" ")
         if last.startswith("@"):
-            return [f"@{path}" for path in sorted(glob.glob(glob.escape(last[1:]) + "*"))]
+            found = await asyncio.to_thread(glob.glob, glob.escape(last[1:]) + "*")
+            return [f"@{path}" for path in sorted(found)]
         if not before:
             return [f"/{name} " for name in await self._ask("", "", last[1:])] if last.startswith("/") else []
         command = before[0].removeprefix("/")

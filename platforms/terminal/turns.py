@@ -5,16 +5,31 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
-from chatelier import Ask, BadInput, ChatelierError, Form, OperatorMust, Option, Outcome, Value
+from chatelier import (
+    FILE_TYPES,
+    Ask,
+    BadInput,
+    ChatelierError,
+    Form,
+    OperatorMust,
+    Option,
+    Outcome,
+    Value,
+    check_value,
+    redact,
+    shorten,
+)
 
 from . import words
-from .conversation import Open, attachment
+from .conversation import Open, afterwords, attachment
 from .interrupts import Interrupts
 from .line import files_in
-from .screen import Screen
+from .screen import Screen, harmless
 
+CLEARED = "-"
+KNOWN_LENGTH = 60
+"""Of what stands there already, in a question."""
 T = TypeVar("T")
-FILES = ("image", "video", "audio", "file")
 
 
 class Left(Exception):
@@ -46,8 +61,9 @@ class Turns:
 
     async def _turn(self, line: str) -> None:
         try:
-            text, files = files_in(line, self._talk.terminal.name)
-            answer, event = await self._talk.say(text, files)
+            text, files = await asyncio.to_thread(files_in, line, self._talk.terminal.name)
+            text, reply_to = await self._open.answering(text)
+            answer, event = await self._talk.say(text, files, reply_to=reply_to)
             while isinstance(answer, Ask):
                 values = await self._fill(answer.form)
                 answer, event = await self._talk.submit(answer.form.key, values)
@@ -58,13 +74,25 @@ class Turns:
             return
         outcome = asyncio.create_task(self._open.outcome(event, asyncio.Event()))
         self._running[event] = outcome
-        outcome.add_done_callback(lambda _: self._running.pop(event, None))
+        outcome.add_done_callback(lambda done: self._came(event, done))
         if not self._screen.redraws:
-            await self._heeding(outcome)
+            await self._heeding(asyncio.wait({outcome}))
+
+    def _came(self, event: str, done: asyncio.Task[Outcome]) -> None:
+        """The answers stand on the screen; say what is left to say."""
+        self._running.pop(event, None)
+        if done.cancelled():
+            return
+        try:
+            more = afterwords(done.result())
+        except ChatelierError as error:
+            more = [redact(str(error))]
+        for sentence in more:
+            self._screen.print(sentence)
 
     async def _fill(self, form: Form) -> dict[str, Value]:
-        """The form as questions; what is left empty keeps its value."""
-        self._screen.print(form.title)
+        """The form as questions."""
+        self._screen.print(words.FORM.format(title=form.title))
         values: dict[str, Value] = {}
         for field in form.fields:
             known = form.values.get(field.name)
@@ -78,12 +106,20 @@ class Turns:
             typed = (await self._ask(_prompt(field, known if known is not None else field.default))).strip()
             if not typed:
                 return known
-            if field.type not in FILES:
-                return typed
             try:
-                return attachment(self._talk.terminal.name, Path(typed.removeprefix("@")))
+                return self._checked(field, typed)
             except BadInput as error:
                 self._screen.print(str(error))
+
+    def _checked(self, field: Option, typed: str) -> Value:
+        """Raises BadInput."""
+        if field.type == "text" and typed == CLEARED:
+            if field.required:
+                raise BadInput(words.NEEDED.format(name=field.label or field.name))
+            return ""
+        if field.type in FILE_TYPES and "://" not in typed:
+            return attachment(self._talk.terminal.name, Path(typed.removeprefix("@")))
+        return check_value(field, typed)
 
     async def _ask(self, prompt: str) -> str:
         """Raises Left."""
@@ -113,6 +149,7 @@ class Turns:
             raise Left
         for event in reversed(list(self._running)):
             if await self._open.cancel(event):
+                self._screen.print(words.CANCELLING)
                 break
         else:
             self._screen.print(words.NOTHING_RUNS)
@@ -121,5 +158,12 @@ class Turns:
 
 def _prompt(field: Option, known: str | float | bool | None) -> str:
     choices = "/".join(choice.value for choice in field.choices)
-    told = ", ".join(part for part in (choices, f"now {known}" if known not in (None, "") else "") if part)
-    return f"  {field.label or field.name}{f' ({told})' if told else ''}: "
+    told = ", ".join(part for part in (choices, f"now {_shown(known)}" if known not in (None, "") else "") if part)
+    return harmless(f"  {field.label or field.name}{f' ({told})' if told else ''}: ")
+
+
+def _shown(known: str | float | bool | None) -> str:
+    """On one line, as it would be typed."""
+    if isinstance(known, bool):
+        return "yes" if known else "no"
+    return shorten(" ".join(str(known).split()), KNOWN_LENGTH)

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from chatelier import Kind, Platform, Settings, guard, holds_token, hookimpl
 
 from .adapter import Web
-from .records import CHATS, FILES, MESSAGES
+from .records import CHATS, FILES, MESSAGES, WAITING
 from .routes import routes
 from .settings import WebSettings
 
@@ -26,7 +26,7 @@ class Plugin:
 
     @hookimpl
     def register_kinds(self, register: Callable[[Kind[Any]], None]) -> None:
-        for kind in (MESSAGES, CHATS, FILES):
+        for kind in (MESSAGES, CHATS, FILES, WAITING):
             register(kind)
 
     @hookimpl

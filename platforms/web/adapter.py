@@ -1,11 +1,11 @@
 """The account "web": everybody who has the chat page open, and everybody who had."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from chatelier import (
     Capabilities,
-    ChatelierError,
     ChatRef,
     Choice,
     FileRef,
@@ -30,6 +30,7 @@ from .people import ACCOUNT, Visitor
 from .records import FILES, MESSAGES, Message, Shown, WebFile
 from .settings import WebSettings
 from .tabs import Tab, Tabs
+from .tray import Tray
 
 
 class Web:
@@ -60,6 +61,11 @@ class Web:
     @property
     def _conversations(self) -> Conversations:
         return Conversations(self.gateway.store)
+
+    @property
+    def tray(self) -> Tray:
+        """Raises Unavailable while the account is not on line."""
+        return Tray(self.gateway.store, self.settings)
 
     def capabilities(self, chat: ChatRef | None = None) -> Capabilities:
         return self._capabilities
@@ -145,20 +151,35 @@ class Web:
         text = inbound.shown_text(act)
         _check(text, act)
         files = await self._files(visitor, inbound.file_refs(act))
+        await self._check_answered(visitor, inbound.answered(act))
         key = inbound.message_key(visitor, act)
         if text is None:
-            return await self.gateway.receive(inbound.event(visitor, act, files))
-        stored = await self._conversations.append(_own(visitor, key, text, files))
+            return await self._receive(visitor, act, files)
+        stored = await self._conversations.append(_own(visitor, key, text, files, inbound.answered(act)))
         if stored.changed:
             self.tabs.tell(visitor.id, {"type": "message", "message": outbound.message(stored.message)})
         try:
-            return await self.gateway.receive(inbound.event(visitor, act, files))
-        except ChatelierError:
+            return await self._receive(visitor, act, files)
+        except Exception:
             # It was not taken, so it must not stand in the conversation as if it had been.
             if stored.changed:
                 self.tabs.tell(visitor.id, {"type": "delete", "key": key})
                 await self._conversations.take_back(key)
             raise
+
+    async def _receive(self, visitor: Visitor, act: inbound.Act, files: dict[str, WebFile]) -> FirstAnswer:
+        first = await self.gateway.receive(inbound.event(visitor, act, files))
+        if files:
+            # It is taken, whatever happens here. A store that goes away just now costs no more than the day that a file waits.
+            with suppress(Unavailable):
+                await self.tray.empty(files)
+        return first
+
+    async def _check_answered(self, visitor: Visitor, key: str) -> None:
+        """Nobody answers what others were told, nor what is gone."""
+        answered = await self.gateway.store.get(MESSAGES, key) if key else None
+        if key and (answered is None or answered.chat != visitor.id or answered.deleted):
+            raise Refused(words.ANSWERED_GONE)
 
     async def _files(self, visitor: Visitor, refs: Sequence[str]) -> dict[str, WebFile]:
         files: dict[str, WebFile] = {}
@@ -180,13 +201,13 @@ def _check(text: str | None, act: inbound.Act) -> None:
         raise Refused(words.TOO_MANY_FILES.format(limit=MOST_FILES))
 
 
-def _own(visitor: Visitor, key: str, text: str, files: dict[str, WebFile]) -> Message:
+def _own(visitor: Visitor, key: str, text: str, files: dict[str, WebFile], reply_to: str) -> Message:
     """The person's message as the conversation shows it."""
     media = tuple(
         Shown(id=outbound.media_id(), blob=file.blob, name=file.name, alt=file.name) for file in files.values()
     )
     ids = tuple(shown.id for shown in media)
-    return Message(key=key, chat=visitor.id, mine=True, text=text, media=media, media_ids=ids)
+    return Message(key=key, chat=visitor.id, mine=True, text=text, media=media, media_ids=ids, reply_to=reply_to)
 
 
 def _receipt(stored: Message) -> Receipt:

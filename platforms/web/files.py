@@ -5,18 +5,17 @@ from urllib.parse import quote
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message as AsgiMessage
 
-from chatelier import BadInput, Blob, Gone, OperatorMust, Tx, Unavailable, refer
+from chatelier import BadInput, Blob, Gone, OperatorMust, Refused, Unavailable
 
 from . import words
 from .adapter import Web
 from .limits import INLINE_TYPES, NAME
-from .outbound import media_id
 from .people import visitor
-from .records import FILES, MESSAGES, Shown, WebFile, file_owner
+from .records import MESSAGES, Shown, WebFile
 
 FORM_OVERHEAD = 64_000
 """Bytes that a multipart form may be longer than its file."""
@@ -34,11 +33,12 @@ async def upload(web: Web, request: Request) -> Response:
     if not owner.known:
         return JSONResponse({"error": words.NOT_UNDERSTOOD}, 403)
     try:
-        name, blob = await _take(web, _limited(request, limit + FORM_OVERHEAD), limit)
-        file = await _keep(web, owner.id, name, blob)
+        file = await _keep(web, owner.id, _limited(request, limit + FORM_OVERHEAD), limit)
     except _TooLarge:
         return JSONResponse({"error": words.FILE_TOO_LARGE.format(megabytes=limit / 1e6)}, 413)
-    except HTTPException:
+    except Refused as error:
+        return JSONResponse({"error": str(error)}, 429)
+    except (HTTPException, ClientDisconnect, Gone):
         return JSONResponse({"error": words.FILE_BROKEN}, 400)
     except BadInput as error:
         return JSONResponse({"error": str(error)}, 400)
@@ -46,7 +46,16 @@ async def upload(web: Web, request: Request) -> Response:
         return JSONResponse({"error": words.NO_ROOM}, 507)
     except Unavailable:
         return JSONResponse({"error": words.TRY_AGAIN}, 503)
-    return JSONResponse({"ref": file.key, "name": file.name, "size": blob.size})
+    return JSONResponse({"ref": file.key, "name": file.name, "size": file.blob.size})
+
+
+async def take_away(web: Web, request: Request) -> Response:
+    """Forget an upload that will not be sent. Says nothing about what is not there."""
+    try:
+        await web.tray.take_away(visitor(request).id, request.path_params["ref"])
+    except Unavailable:
+        return JSONResponse({"error": words.TRY_AGAIN}, 503)
+    return Response(status_code=204)
 
 
 async def show(web: Web, request: Request) -> Response:
@@ -101,6 +110,28 @@ def _limited(request: Request, limit: int) -> Request:
     return Request(request.scope, receive)
 
 
+async def _keep(web: Web, owner: str, request: Request, limit: int) -> WebFile:
+    """Its place is counted before its first byte is taken, so that many at once are no more than they may be."""
+    try:
+        key = await web.tray.reserve(owner, _longest(request, limit))
+    except Refused:
+        async for _ in request.stream():
+            pass  # a browser hears the answer only if it could say all
+        raise
+    try:
+        name, blob = await _take(web, request, limit)
+        return await web.tray.fill(key, _plain_name(name, blob), blob)
+    except BaseException:
+        await web.tray.take_away(owner, key)
+        raise
+
+
+def _longest(request: Request, limit: int) -> int:
+    """How many bytes the file has at most."""
+    length = request.headers.get("content-length", "")
+    return min(int(length), limit) if length.isdecimal() else limit
+
+
 async def _take(web: Web, request: Request, limit: int) -> tuple[str, Blob]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return request.query_params.get("name", ""), await web.gateway.blobs.put(
@@ -125,17 +156,6 @@ async def _counted(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[by
         if taken > limit:
             raise _TooLarge
         yield chunk
-
-
-async def _keep(web: Web, owner: str, name: str, blob: Blob) -> WebFile:
-    key = media_id()
-
-    async def work(tx: Tx) -> WebFile:
-        await refer(tx, file_owner(key), blob)
-        file = WebFile(key=key, owner=owner, name=_plain_name(name, blob), blob=blob, created_at=tx.now)
-        return await tx.insert(FILES, file)
-
-    return await web.gateway.store.atomically(work)
 
 
 def _plain_name(name: str, blob: Blob) -> str:

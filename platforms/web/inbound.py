@@ -1,16 +1,22 @@
 """What the page says → the core's language."""
 
-from typing import Annotated, Any, Literal
+import json
+import re
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from chatelier import Called, Event, FileRef, Pressed, Said, Submitted, Value
 
+from . import words
 from .people import ACCOUNT, Visitor
 from .records import WebFile
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 Name = Annotated[str, Field(max_length=100)]
+Text = Annotated[str, AfterValidator(lambda text: text.replace("\0", ""))]
+"""What people typed. NUL shows as nothing, and not everything that a text goes through can hold it."""
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Wire(BaseModel):
@@ -25,7 +31,7 @@ class ChosenFile(Wire):
     file: str
 
 
-Given = str | bool | int | float | ChosenFile
+Given = Text | bool | int | Finite | ChosenFile
 
 
 class Hello(Wire):
@@ -35,8 +41,9 @@ class Hello(Wire):
 class Say(Wire):
     type: Literal["say"]
     id: Id
-    text: str = ""
+    text: Text = ""
     files: tuple[str, ...] = ()
+    reply_to: Name = ""
 
 
 class Call(Wire):
@@ -44,6 +51,7 @@ class Call(Wire):
     id: Id
     command: Name
     options: dict[Name, Given] = {}
+    reply_to: Name = ""
 
 
 class Press(Wire):
@@ -85,6 +93,25 @@ INCOMING: TypeAdapter[Act | Hello | Complete | Earlier] = TypeAdapter(
 )
 
 
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def refusal(text: str, error: ValidationError) -> tuple[str, str]:
+    """The id in a text that could not be read, so that the page knows what was refused, and the words for the person."""
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):
+        return "", words.NOT_UNDERSTOOD
+    found = raw.get("id") if isinstance(raw, dict) else None
+    id_ = found if isinstance(found, str) and len(found) <= 64 else ""
+    faults = {each["type"] for each in error.errors(include_url=False, include_context=False, include_input=False)}
+    if "finite_number" in faults:
+        return id_, words.NUMBER_TOO_LARGE
+    # Python reads half of a pair of surrogates, pydantic does not.
+    is_halved = "json_invalid" in faults and _HALF.search(text)
+    return id_, words.HALF_CHARACTER if is_halved else words.NOT_UNDERSTOOD
+
+
 def message_key(visitor: Visitor, act: Act) -> str:
     """The page's id made unique among all people: one person cannot take another's."""
     return f"{visitor.id}.{act.id}"
@@ -100,6 +127,11 @@ def file_refs(act: Act) -> list[str]:
             return [value.file for value in act.values.values() if isinstance(value, ChosenFile)]
         case Press():
             return []
+
+
+def answered(act: Act) -> str:
+    """The key of the message that it answers, or ""."""
+    return act.reply_to if isinstance(act, Say | Call) else ""
 
 
 def shown_text(act: Act) -> str | None:
@@ -120,9 +152,9 @@ def event(visitor: Visitor, act: Act, files: dict[str, WebFile]) -> Event:
     body: Said | Called | Pressed | Submitted
     match act:
         case Say():
-            body = Said(text=act.text, files=tuple(refs[key] for key in act.files))
+            body = Said(text=act.text, files=tuple(refs[key] for key in act.files), reply_to=act.reply_to)
         case Call():
-            body = Called(command=act.command, options=_values(act.options, refs))
+            body = Called(command=act.command, options=_values(act.options, refs), reply_to=act.reply_to)
         case Press():
             body = Pressed(payload=act.payload, message_id=act.message)
         case Submit():
@@ -143,9 +175,3 @@ def _values(given: dict[str, Given], refs: dict[str, FileRef]) -> dict[str, Valu
 
 def _file_ref(file: WebFile) -> FileRef:
     return FileRef(platform=ACCOUNT, ref=file.key, name=file.name, mime=file.blob.mime, size=file.blob.size)
-
-
-def client_id(raw: Any) -> str:
-    """The id in something that could not be read, so that the page knows what was refused."""
-    found = raw.get("id") if isinstance(raw, dict) else None
-    return found if isinstance(found, str) and len(found) <= 64 else ""

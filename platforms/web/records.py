@@ -57,6 +57,18 @@ class WebFile(Record):
     created_at: Time
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Record):
+    """A file that no message has yet, or one that is just coming. key: the file's.
+
+    size: bytes; while the file comes, the most that it can have.
+    """
+
+    owner: str
+    size: int
+    created_at: Time
+
+
 MESSAGES = Kind(
     name="web_messages",
     record=Message,
@@ -65,6 +77,7 @@ MESSAGES = Kind(
 )
 CHATS = Kind(name="web_chats", record=Chat)
 FILES = Kind(name="web_files", record=WebFile, queries=(Query(("owner",), "created_at"), Query((), "created_at")))
+WAITING = Kind(name="web_waiting", record=Waiting, queries=(Query(("owner",), "created_at"), Query((), "created_at")))
 
 
 def message_owner(key: str) -> str:

@@ -18,6 +18,7 @@ from .tabs import GOING_AWAY
 
 PAGE = Path(__file__).parent / "page"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+PARTS = {path.name: path for path in PAGE.iterdir() if path.suffix in TYPES}
 
 
 def routes(
@@ -33,8 +34,8 @@ def routes(
         return response
 
     async def part(request: Request) -> Response:
-        path = PAGE / request.path_params["name"]
-        if path.suffix not in TYPES or not path.is_file():
+        path = PARTS.get(request.path_params["name"])
+        if path is None:
             return Response(status_code=404)
         return FileResponse(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
 
@@ -50,6 +51,9 @@ def routes(
     async def upload(request: Request) -> Response:
         return await files.upload(web, request)
 
+    async def take_away(request: Request) -> Response:
+        return await files.take_away(web, request)
+
     async def media(request: Request) -> Response:
         return await files.show(web, request)
 
@@ -59,5 +63,6 @@ def routes(
         Route("/chat/page/{name}", part, middleware=guarded),
         WebSocketRoute("/chat/socket", socket, middleware=guarded),
         Route("/chat/files", upload, methods=["POST"], middleware=guarded),
+        Route("/chat/files/{ref}", take_away, methods=["DELETE"], middleware=guarded),
         Route("/chat/media/{media}", media, middleware=guarded),
     ]

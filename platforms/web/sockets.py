@@ -1,9 +1,9 @@
 """`/chat/socket`: reads what a page says and answers it."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 
+import structlog
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -11,9 +11,11 @@ from chatelier import Ask, BadInput, ChatelierError, Refused
 
 from . import outbound, words
 from .adapter import Web
-from .inbound import INCOMING, Act, Complete, Earlier, Hello, client_id
+from .inbound import INCOMING, Act, Complete, Earlier, Hello, refusal
 from .people import Visitor
 from .tabs import Tab
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 class Conversation:
@@ -51,8 +53,8 @@ class Conversation:
     async def _answer(self, text: str, tasks: asyncio.TaskGroup) -> None:
         try:
             said = INCOMING.validate_json(text)
-        except ValidationError:
-            self._refuse(_id_in(text), words.NOT_UNDERSTOOD)
+        except ValidationError as error:
+            self._refuse(*refusal(text, error))
             return
         try:
             match said:
@@ -65,8 +67,9 @@ class Conversation:
                     self._completion = tasks.create_task(self._complete(said))
                 case _:
                     await self._receive(said)
-        except ChatelierError:
+        except Exception as error:  # noqa: BLE001 - a store is a plugin and may raise anything; the other pages must not notice
             # Without a store there is no history either; the page comes back for it.
+            _log(error)
             self._tab.close()
 
     async def _receive(self, act: Act) -> None:
@@ -74,8 +77,12 @@ class Conversation:
             first = await self._web.accept(self._tab.visitor, act)
         except (BadInput, Refused) as error:
             self._refuse(act.id, str(error))
-        except ChatelierError:
+        except ChatelierError as error:
+            _log(error)
             self._refuse(act.id, words.TRY_AGAIN)
+        except Exception as error:  # noqa: BLE001 - what becomes of an act is up to plugins too; one act must not end the socket
+            _log(error)
+            self._refuse(act.id, words.FAULT)
         else:
             self._tab.tell({"type": "ack", "id": act.id})
             if isinstance(first, Ask):
@@ -84,7 +91,8 @@ class Conversation:
     async def _complete(self, asked: Complete) -> None:
         try:
             await self._web.complete(self._tab, asked)
-        except ChatelierError:
+        except Exception as error:  # noqa: BLE001 - choices come from plugins; without them one types on
+            _log(error)
             self._tab.tell({"type": "choices", "n": asked.n, "choices": []})
 
     def _stop_completing(self) -> None:
@@ -96,8 +104,9 @@ class Conversation:
         self._tab.tell({"type": "refused", "id": id_, "words": sentence})
 
 
-def _id_in(text: str) -> str:
-    try:
-        return client_id(json.loads(text))
-    except ValueError:
-        return ""
+def _log(error: Exception) -> None:
+    """What the core says for the person or the operator is short; a fault needs its traceback."""
+    if isinstance(error, ChatelierError):
+        log.info("the page could not be served", reason=str(error))
+    else:
+        log.error("the page could not be served", exc_info=error)

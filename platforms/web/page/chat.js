@@ -4,7 +4,7 @@ import { Completion } from "./completion.js";
 import { find, make, toast } from "./dom.js";
 import { accept, Tray } from "./files.js";
 import * as forms from "./forms.js";
-import { Conversation } from "./messages.js";
+import { Conversation, summary } from "./messages.js";
 import { Line } from "./socket.js";
 
 const box = find("say");
@@ -14,13 +14,17 @@ const DRAFT = "chatelier.draft";
 const TITLE = document.title;
 
 const pressed = new Map();
+// Not `disabled`: that would take the focus away.
 const conversation = new Conversation((button, message, element) => {
-  element.disabled = true;
+  element.setAttribute("aria-disabled", "true");
   pressed.set(line.act("press", { payload: button.payload, message: message.key }), element);
-});
+}, answer);
 const tray = new Tray(() => ready());
 const completion = new Completion((wire) => line.ask(wire));
 
+let answering = null; // the message that the next one answers
+let taken = null; // the act that was acknowledged last; a form comes right after it
+let noted = ""; // the key of the message under which a form can be opened again
 let unread = 0;
 let busyTimer = 0;
 let bannerTimer = 0;
@@ -43,9 +47,11 @@ const line = new Line({
   edit: ({ message }) => conversation.show(message, true),
   delete({ key }) {
     conversation.remove(key);
+    if (answering?.key === key) answer(null);
     welcome();
   },
-  ack({ id }) {
+  ack({ id }, act) {
+    taken = act;
     release(id);
     forms.answered(id, "");
   },
@@ -55,6 +61,7 @@ const line = new Line({
     if (!forms.answered(id, words)) toast(words);
     if (act?.type === "say" && !box.value) {
       box.value = act.text;
+      answer(conversation.get(act.reply_to) ?? null);
       typed();
     }
     welcome();
@@ -69,8 +76,39 @@ const line = new Line({
     ready();
   },
   choices: (wire) => completion.answer(wire),
-  ask: ({ form }) => forms.ask(form, (values) => line.act("submit", { form: form.key, values })),
+  ask: ({ form }) => open(form, taken?.message ?? conversation.own(taken?.id)),
 });
+
+// place: the key of the message that the form belongs to. Whoever closes the form must still find the question.
+function open(form, place) {
+  note("");
+  const ask = () => open(form, place);
+  forms.ask(form, (values) => line.act("submit", { form: form.key, values }), () => {
+    const option = forms.lacking(form);
+    if (!option) return;
+    const command = /^\/\S+/.exec(conversation.get(place)?.text ?? "")?.[0] ?? "This";
+    const how = option.type in forms.FILES ? "Send it" : "Write it";
+    note(place, `${command} waits for: ${option.label || option.name}. ${how} here, or open the form again.`, "Open the form", ask);
+  });
+}
+
+function note(key, ...what) {
+  if (noted) conversation.note(noted);
+  noted = key;
+  if (key) conversation.note(key, ...what);
+}
+
+// message: null for none.
+function answer(message) {
+  answering = message;
+  find("answering").hidden = !message;
+  find("answered-words").textContent = message ? summary(message) : "";
+  if (!message) return;
+  const picture = message.media.find(({ kind, preview }) => kind === "image" && !preview);
+  find("answered").hidden = !picture;
+  if (picture) find("answered").src = picture.src;
+  box.focus();
+}
 
 // Not said yet when it was lost only for a moment.
 function connection(online) {
@@ -87,7 +125,7 @@ function connection(online) {
 
 function release(id) {
   const element = pressed.get(id);
-  if (element) element.disabled = false;
+  element?.removeAttribute("aria-disabled");
   pressed.delete(id);
 }
 
@@ -96,7 +134,7 @@ function pend(act) {
   if (act.type !== "say" || !act.text) return;
   conversation.show({
     key: `local:${act.id}`, id: "", place: Infinity, mine: true, text: act.text, html: "", media: [], buttons: [],
-    private: false, sign: "", at: "", state: "sending",
+    reply_to: act.reply_to, private: false, sign: "", at: "", state: "sending",
   }, true);
 }
 
@@ -141,7 +179,9 @@ function send(text) {
     toast(`This is ${text.length.toLocaleString()} characters long and ${LONGEST.toLocaleString()} is the most. Make it shorter.`);
     return false;
   }
-  const fields = { text, files: tray.take() };
+  const fields = { text, files: tray.take(), reply_to: answering?.key ?? "" };
+  answer(null);
+  note("");
   pend({ type: "say", id: line.act("say", fields), ...fields });
   welcome();
   return true;
@@ -186,10 +226,15 @@ box.addEventListener("keydown", (event) => {
 find("options").addEventListener("click", () => {
   const command = completion.command;
   const values = given(command, box.value);
-  forms.ask({ title: `/${command.name}`, fields: command.options, values }, (options) => {
+  // A message that is answered brings its files.
+  const fields = command.options.map((option) => (answering && option.type in forms.FILES ? { ...option, required: false } : option));
+  forms.ask({ title: `/${command.name}`, fields, values }, (options) => {
+    const reply_to = answering?.key ?? "";
     box.value = "";
+    answer(null);
+    note("");
     typed();
-    return line.act("call", { command: command.name, options });
+    return line.act("call", { command: command.name, options, reply_to });
   });
 });
 
@@ -207,6 +252,11 @@ function given(command, text) {
   if (taker && words) values[taker.name] = words;
   return values;
 }
+
+find("not-answering").onclick = () => {
+  answer(null);
+  box.focus();
+};
 
 find("earlier").onclick = () => line.ask({ type: "earlier", before: conversation.first });
 

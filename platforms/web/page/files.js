@@ -19,6 +19,11 @@ export async function upload(file) {
   return answer.ref;
 }
 
+// A file that will not be sent. When this does not arrive, the file goes by itself after a day.
+function forget(ref) {
+  fetch(`/chat/files/${ref}`, { method: "DELETE" }).catch(() => {});
+}
+
 export class Tray {
   #items = [];
   #changed;
@@ -59,13 +64,17 @@ export class Tray {
       item.element.append(make("img", { src: item.url, alt: file.name }));
     } else item.element.append(make("span", {}, file.name));
     const remove = make("button", { type: "button", "aria-label": `Remove ${file.name}` }, drawing(CROSS));
-    remove.onclick = () => this.#remove(item);
+    remove.onclick = () => {
+      this.#remove(item);
+      if (item.ref) forget(item.ref);
+    };
     item.element.append(remove);
     this.#items.push(item);
     tray.append(item.element);
     this.#show();
     try {
       item.ref = await upload(file);
+      if (!this.#items.includes(item)) forget(item.ref); // taken away while it was under way
       item.element.classList.remove("uploading");
     } catch (error) {
       toast(error.message);

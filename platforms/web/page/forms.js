@@ -6,18 +6,21 @@ import { find, make } from "./dom.js";
 const dialog = find("sheet");
 const form = find("form");
 const problem = find("form-error");
-const FILES = { image: "image/*", video: "video/*", audio: "audio/*", file: "" };
+export const FILES = { image: "image/*", video: "video/*", audio: "audio/*", file: "" };
 let fields = [];
 let send = null;
 let waiting = "";
+let dismissed = null;
 
 // submit(values) returns the id of what was sent; the dialog stays until `answered` says what came of it.
-export function ask({ title, fields: options, values = {} }, submit) {
+// leave(): it was closed instead.
+export function ask({ title, fields: options, values = {} }, submit, leave = null) {
   find("sheet-title").textContent = title;
   fields = options.map((option, n) => new Field(option, n, values[option.name] ?? option.default));
   find("fields").replaceChildren(...fields.map(({ element }) => element));
   problem.hidden = true;
   send = submit;
+  dismissed = leave;
   waiting = "";
   form.querySelector(".primary").disabled = false;
   if (!dialog.open) dialog.showModal();
@@ -33,8 +36,14 @@ export function answered(id, words) {
     complain(words);
     return true;
   }
+  dismissed = null;
   dialog.close();
   return false;
+}
+
+// The first question that only a form or a message can answer now; null when none is open.
+export function lacking({ fields: options, values }) {
+  return options.find(({ name, required, default: usual }) => required && usual === null && !(name in values)) ?? null;
 }
 
 function complain(words) {
@@ -45,6 +54,7 @@ function complain(words) {
 class Field {
   constructor(option, n, value) {
     this.option = option;
+    this.had = value !== null && value !== undefined && value !== "";
     this.input = control(option, value);
     this.input.id = `field-${n}`;
     this.input.required = option.required && option.type !== "boolean";
@@ -65,12 +75,12 @@ class Field {
     return fine;
   }
 
-  // undefined: left empty.
+  // undefined: left empty; "": a text that was taken away.
   async value() {
     const { type } = this.option;
     if (type === "boolean") return this.input.checked;
     if (type in FILES) return this.input.files[0] ? { file: await upload(this.input.files[0]) } : undefined;
-    if (this.input.value === "") return undefined;
+    if (this.input.value === "") return type === "text" && this.had ? "" : undefined;
     return type === "integer" || type === "number" ? Number(this.input.value) : this.input.value;
   }
 }
@@ -130,6 +140,12 @@ form.addEventListener("submit", async (event) => {
 form.addEventListener("input", (event) => {
   const field = fields.find(({ input }) => input === event.target);
   if (field?.wrong.textContent) field.check();
+});
+
+dialog.addEventListener("close", () => {
+  if (dialog.open) return; // the next one stands there already
+  if (!waiting) dismissed?.();
+  dismissed = null;
 });
 
 dialog.addEventListener("click", (event) => {

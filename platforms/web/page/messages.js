@@ -7,16 +7,20 @@ const log = find("log");
 const scroll = find("scroll");
 const SIGNS = { sending: "Sending…", sent: "Sent", seen: "Seen", done: "Done", failed: "Could not be done" };
 const SETTLED_AFTER = 1500;
+const REPLY = "M10 8 5 13l5 5M5 13h9a5 5 0 0 0 5-5V6";
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const longClock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 export class Conversation {
   #press;
-  #shown = new Map(); // key → { element, message }
+  #reply;
+  #shown = new Map(); // key → { element, message, parts, told }
   #timers = new Map();
 
-  constructor(press) {
+  // press(button, message, element) and reply(message): what somebody does with a message.
+  constructor(press, reply) {
     this.#press = press;
+    this.#reply = reply;
     // Pictures grow while they load; whoever reads the end stays at the end.
     let atEnd = true;
     scroll.addEventListener("scroll", () => {
@@ -72,36 +76,86 @@ export class Conversation {
     if (message.mine) this.remove(`local:${message.id}`);
     const old = this.#shown.get(message.key);
     const stay = this.atEnd;
-    const element = old?.element ?? make("li");
-    element.className = "message" + (message.mine ? " mine" : "") + (message.state === "sending" ? " pending" : "");
-    element.dataset.key = message.key;
-    if (message.sign) element.classList.add(`sign-${message.sign}`);
-    const media = figures(message, element);
-    const text = words(message);
-    const body = make("div", { class: "body" });
-    if (media) body.append(media);
-    if (text) body.append(text);
-    element.replaceChildren(
-      make("span", { class: "hidden" }, message.mine ? "You said: " : "Chatelier: "),
-      ...(media || text ? [body] : []),
-      ...this.#buttons(message),
-      meta(message),
-    );
-    this.#shown.set(message.key, { element, message });
-    if (!old) this.#place(element, message.place);
-    if (old && fresh) this.#settle(message.key, element);
+    const shown = old ?? { element: make("li", { tabindex: "-1" }), parts: {}, told: "" };
+    shown.message = message;
+    this.#shown.set(message.key, shown);
+    this.#dress(shown);
+    keepFocus(shown.element, () => this.#fill(shown));
+    if (old && fresh) this.#settle(message.key, shown);
+    if (!old) {
+      shown.told = matter(message);
+      this.#place(shown.element, message.place);
+    }
     if (!old && fresh) {
-      element.classList.add("new");
+      shown.element.classList.add("new");
       if (message.mine || stay) this.toEnd();
       else find("jump").hidden = false;
     }
   }
 
-  // A message that changes every second is read aloud when it has come to rest.
-  #settle(key, element) {
-    element.setAttribute("aria-busy", "true");
+  #dress({ element, message }) {
+    element.className = "message" + (message.mine ? " mine" : "") + (message.state === "sending" ? " pending" : "");
+    element.dataset.key = message.key;
+    if (message.sign) element.classList.add(`sign-${message.sign}`);
+  }
+
+  #fill(shown) {
+    const { element, message } = shown;
+    const answered = message.mine ? this.get(message.reply_to) : undefined;
+    const quoted = answered ? summary(answered) : "";
+    const kept = message.media.filter(is_kept);
+    const inside = [
+      part(shown, "quote", quoted, () => quoted && quote(quoted)),
+      part(shown, "media", [kept, message.media.length], () => figures(message, element)),
+      part(shown, "text", [message.text, message.html], () => words(message)),
+    ];
+    renew(message, shown.parts.media.element);
+    const body = part(shown, "body", inside.some(Boolean), () => inside.some(Boolean) && make("div", { class: "body" }));
+    if (body) arrange(body, inside);
+    arrange(element, [
+      part(shown, "who", message.mine, () => make("span", { class: "hidden" }, message.mine ? "You said: " : "Chatelier: ")),
+      body,
+      part(shown, "buttons", message.buttons, () => this.#buttons(message)),
+      part(shown, "meta", [message.at, message.private, message.sign, message.state], () => this.#meta(message)),
+      shown.parts.note?.element,
+    ]);
+  }
+
+  // A card that moves is not read aloud with each step: only when it has come to rest as something else than it was.
+  #settle(key, shown) {
+    shown.element.setAttribute("aria-live", "off");
     clearTimeout(this.#timers.get(key));
-    this.#timers.set(key, setTimeout(() => element.removeAttribute("aria-busy"), SETTLED_AFTER));
+    this.#timers.set(key, setTimeout(() => {
+      this.#timers.delete(key);
+      if (this.#shown.get(key) !== shown || shown.told === matter(shown.message)) return;
+      shown.told = matter(shown.message);
+      find("told").textContent = spoken(shown.message);
+    }, SETTLED_AFTER));
+  }
+
+  // A line under a message, with a button; null takes it away.
+  note(key, words, label, act) {
+    const shown = this.#shown.get(key);
+    if (!shown) return;
+    shown.parts.note?.element.remove();
+    shown.parts.note = undefined;
+    if (!words) return;
+    const button = make("button", { class: "press", type: "button" }, label);
+    button.onclick = act;
+    const element = make("div", { class: "note" }, make("p", {}, words), button);
+    const stay = this.atEnd;
+    shown.parts.note = { element };
+    shown.element.append(element);
+    if (stay) this.toEnd();
+  }
+
+  // The key of what this page said with this id.
+  own(id) {
+    return [...this.#shown.values()].find(({ message }) => message.mine && message.id === id)?.message.key ?? "";
+  }
+
+  get(key) {
+    return this.#shown.get(key)?.message;
   }
 
   sign(key, sign) {
@@ -122,18 +176,87 @@ export class Conversation {
   }
 
   #buttons(message) {
-    if (!message.buttons.length) return [];
+    if (!message.buttons.length) return null;
     const rows = message.buttons.map((row) => make("div", {}, ...row.map((button) => this.#button(button, message))));
-    return [make("div", { class: "buttons", role: "group", "aria-label": "Actions" }, ...rows)];
+    return make("div", { class: "buttons", role: "group", "aria-label": "Actions" }, ...rows);
   }
 
   #button(button, message) {
     const style = `press ${button.style}`;
-    if (button.url) return make("a", { class: style, href: button.url, target: "_blank", rel: "noopener noreferrer" }, button.label);
-    const element = make("button", { class: style, type: "button" }, button.label);
-    element.onclick = () => this.#press(button, message, element);
+    if (button.url) return make("a", { class: style, href: button.url, target: "_blank", rel: "noopener noreferrer", "data-does": button.url }, button.label);
+    const element = make("button", { class: style, type: "button", "data-does": button.payload }, button.label);
+    element.onclick = () => element.getAttribute("aria-disabled") === "true" || this.#press(button, message, element);
     return element;
   }
+
+  #meta(message) {
+    const parts = meta(message);
+    if (message.state !== "sending") {
+      const button = make("button", { class: "answer", type: "button", "aria-label": "Reply", title: "Reply", "data-does": "reply" }, drawing(REPLY));
+      button.onclick = () => this.#reply(this.get(message.key));
+      parts.push(button);
+    }
+    return make("div", { class: "meta", "aria-live": "off" }, ...parts);
+  }
+}
+
+// A piece of a message, made anew only when it says something else. null: there is none.
+function part({ parts }, name, says, build) {
+  const said = JSON.stringify(says);
+  if (parts[name]?.said !== said) {
+    const element = build() || null;
+    parts[name]?.element?.remove();
+    parts[name] = { said, element };
+  }
+  return parts[name].element;
+}
+
+// What is in its place already is not touched: whoever presses it just now would miss it.
+function arrange(parent, children) {
+  children.filter(Boolean).forEach((child, n) => parent.children[n] !== child && parent.insertBefore(child, parent.children[n] ?? null));
+}
+
+function quote(words) {
+  return make("div", { class: "quote" }, make("span", { class: "hidden" }, "In answer to: "), words);
+}
+
+// The words of a message in one line, or what else it shows.
+export function summary(message) {
+  const words = message.mine ? message.text : safe(message.html).textContent;
+  const first = words.trim().replace(/\s+/g, " ");
+  const named = message.media.map(({ alt, name }) => alt || name).filter(Boolean)[0] ?? "";
+  return first.slice(0, 200) || named || "a message";
+}
+
+// What somebody who does not see the page must be told of: not how far it is.
+function matter({ buttons, media, html }) {
+  return JSON.stringify([buttons, media.filter(is_kept).map(({ src }) => src), buttons.length ? "" : html]);
+}
+
+function spoken(message) {
+  const seen = message.media.filter(is_kept).map(({ alt, name }) => alt || name);
+  return ["Chatelier:", safe(message.html).textContent, ...seen].join(" ").slice(0, 500);
+}
+
+// `change` may take the element away that has the focus; then what does the same gets it, or the message itself.
+function keepFocus(element, change) {
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  change();
+  if (!focused || document.activeElement === focused) return;
+  const same = focused.dataset.does && element.querySelector(`[data-does="${CSS.escape(focused.dataset.does)}"]`);
+  const heir = element.contains(focused) ? focused : same || element;
+  heir.focus({ preventScroll: true });
+}
+
+function is_kept({ preview }) {
+  return !preview;
+}
+
+// A preview is the same picture, a step further.
+function renew(message, media) {
+  const preview = message.media.find((item) => item.preview);
+  const image = preview && media.querySelector(".preview img");
+  if (image && image.src !== preview.src) image.src = preview.src;
 }
 
 function words(message) {
@@ -150,7 +273,7 @@ function meta(message) {
   if (message.private) parts.push(make("span", { class: "private" }, "only you see this"));
   const sign = message.mine ? SIGNS[message.sign || message.state || "sent"] : "";
   if (sign) parts.push(make("span", { class: "sign" }, sign));
-  return make("div", { class: "meta" }, ...parts);
+  return parts;
 }
 
 // A picture that stands there already is kept, so that an edit does not make it flicker.
@@ -162,7 +285,6 @@ function figures(message, element) {
   for (const item of message.media) {
     const id = item.preview ? "preview" : item.src;
     const kept = old.get(id);
-    if (item.preview && kept) kept.querySelector("img").src = item.src;
     const figure = kept ?? figure_of(item, pictures);
     figure.dataset.src = id;
     box.append(figure);

@@ -35,7 +35,7 @@ export class Line {
 
   // Something that only matters now.
   ask(wire) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(wire));
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(wire, whole));
   }
 
   #open() {
@@ -81,6 +81,11 @@ export class Line {
   #keep() {
     sessionStorage.setItem(KEPT, JSON.stringify(this.unsent));
   }
+}
+
+// A text may end in the middle of a character, where something cut it; the gateway takes whole ones.
+function whole(key, value) {
+  return value?.toWellFormed?.() ?? value;
 }
 
 function kept() {
