@@ -17,16 +17,14 @@ run: .venv/run.stamp
 	CHATELIER_DATA_DIR=$${CHATELIER_DATA_DIR:-./var} exec $(BIN)/chatelier run
 
 test: .venv/dev.stamp
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine --quiet
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --cov --cov-report=
 	$(BIN)/coverage report --include='core/*' --skip-covered --fail-under=90
 
 check: .venv/dev.stamp
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/mypy
-	$(BIN)/mypy tests examples
+	$(BIN)/mypy tests examples bench
 	$(BIN)/lint-imports
 
 .venv/made.stamp:

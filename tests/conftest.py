@@ -1,17 +1,33 @@
-"""What several test files share: the browser, the environment they start in, and the rule that CI skips nothing."""
+"""What several test files share: the browser, a certificate, the environment they start in, and the rule that CI skips nothing."""
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 import pytest_asyncio
+from blockbuster import blockbuster_ctx
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
+    from certificates import Certificate
+
+# The end of a file's path, and the functions in it that hold nobody up.
+MAY_BLOCK = {
+    "mimetypes.py": {"init"},  # the system's list of types, once a process
+    "coverage/control.py": {"_should_trace", "_check_include_omit_etc"},  # looks at each file once
+    "linecache.py": {"updatecache"},  # the sources in a traceback that goes to a terminal
+    "rich/traceback.py": {"_render_stack", "read_code", "extract"},  # the same
+    "core/cli/context.py": {"load_config", "config_path"},  # before anything else runs
+    "core/plugins.py": {"load", "load_entry_points", "load_folder"},  # the same
+    "core/cli/doctor.py": {"disk"},  # nothing else runs beside it
+    "terminal/conversation.py": {"attachment", "check_folder"},  # files of the one person who waits for it
+    "mailbox.py": {"__init__", "run", "send"},  # the example on the page for plugin authors, which is kept short
+}
+PARTS = ["chatelier.core", "chatelier.platforms", "chatelier.plugins"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # As root, in a container, without a screen, and silent towards its maker.
 BROWSER_ARGUMENTS = (
@@ -57,6 +73,19 @@ def _skips(config: pytest.Config) -> list[str]:
     return [f"{report.nodeid}: {report.longrepr[2] if report.longrepr else ''}" for report in reports]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def nothing_blocks() -> Iterator[None]:
+    """What reads, writes or waits on the event loop on behalf of our code raises BlockingError there."""
+    with blockbuster_ctx(PARTS, excluded_modules=["chatelier.core.testing"]) as watch:
+        for name, function in watch.functions.items():
+            if "Lock" in name:
+                function.deactivate()  # whether a lock is held just then is chance
+                continue
+            for file, names in MAY_BLOCK.items():
+                function.can_block_in(file, names)
+        yield
+
+
 @pytest.fixture
 def chromium() -> str:
     """The path of a Chromium; without one the test is skipped."""
@@ -75,3 +104,11 @@ async def browser(chromium: str) -> AsyncIterator["Browser"]:
         running = await playwright.chromium.launch(executable_path=chromium, args=list(BROWSER_ARGUMENTS))
         yield running
         await running.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> "Certificate":
+    """For cat.example, made anew for each run."""
+    from certificates import issued  # noqa: PLC0415 - this file is loaded from elsewhere too, without its neighbours
+
+    return issued(tmp_path_factory.mktemp("tls"), "cat.example")

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import socket
+import struct
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -128,6 +130,29 @@ async def nursery() -> AsyncIterator[asyncio.StreamWriter]:
     finally:
         process.stdin.close()
         await process.wait()
+
+
+@pytest.mark.parametrize("last_words", [b"", b'{"n": 1'], ids=["in silence", "in the middle of a line"])
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+async def test_a_child_ends_when_its_test_is_gone(tmp_path: Path, last_words: bytes, reset: bool) -> None:
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(last_words)
+        if reset:
+            linger_no_time = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_no_time)
+        writer.close()
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(CHILD), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    async with await asyncio.start_server(leave, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        told = {"port": port, "folder": str(tmp_path), "epoch": time.time()}
+        # Its output ends when nobody holds it any more: neither the nursery nor the child.
+        async with asyncio.timeout(LONGEST_SECONDS):
+            said, _ = await process.communicate(json.dumps(told).encode() + b"\n")
+    assert said == b""
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """What is declared is documented, and each of these checks saw as much as it should."""
 
+import ast
+import asyncio
 import inspect
 import os
 import re
@@ -14,18 +16,20 @@ from typing import Any
 
 import pytest
 import typer
+from blockbuster import BlockingError
 from pydantic import BaseModel
 
+import chatelier
 from chatelier import Command, Settings, SystemClock, escape
 from chatelier.core import hookspecs
 from chatelier.core.cli.main import build
 from chatelier.core.commands.help import help_for, overview
 from chatelier.core.commands.registry import LAST_GROUP, Registry
-from chatelier.core.gateway import catalogue_of
-from chatelier.core.generation.ordering import command_for
+from chatelier.core.generation.workflow_commands import command_for
 from chatelier.core.hookspecs import HOOKS
 from chatelier.core.plugins import Plugins
-from chatelier.core.settings import shape
+from chatelier.core.registered import catalogue_of
+from chatelier.core.settings import load, shape
 from chatelier.core.settings.document import dotted
 from chatelier.core.settings.page import own_models
 from chatelier.core.workflows.workflow import Loaded
@@ -33,6 +37,7 @@ from chatelier.core.workflows.workflow import Loaded
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+TESTS = sorted((ROOT / "tests").glob("test_*.py"))
 README = (ROOT / "README.md").read_text()
 LINK = re.compile(r"\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<place>[^)\s]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -89,6 +94,12 @@ def test_every_hook_is_used_by_a_plugin_of_ours_or_by_an_example(plugins: Plugin
     assert len(examples.loaded) >= 2
 
 
+def test_every_hook_has_a_test_with_its_name() -> None:
+    named = re.findall(r"^(?:async )?def test_(\w+)\(", "\n".join(map(Path.read_text, TESTS)), re.MULTILINE)
+    assert [hook for hook in HOOKS if not any(re.match(rf"{hook}(_|$)", name) for name in named)] == []
+    assert len(named) >= 500
+
+
 # --- commands
 
 
@@ -111,7 +122,7 @@ def test_every_command_has_a_summary_a_group_and_help(plugins: Plugins, settings
 
 
 async def shipped(plugins: Plugins, settings: Settings) -> Loaded:
-    catalogue = catalogue_of(settings, plugins, SystemClock())
+    catalogue = catalogue_of(settings, plugins, SystemClock(), ())
     await catalogue.refresh()
     return Loaded(workflows=catalogue.workflows, problems=catalogue.problems)
 
@@ -136,6 +147,24 @@ async def test_no_command_takes_the_name_of_another(plugins: Plugins, settings: 
     found = await shipped(plugins, settings)
     assert registry.replace_group("workflows", map(command_for, found.workflows)) == ()
     assert len(registry) >= 12
+
+
+# --- the public names
+
+
+def test_every_public_name_is_used_by_a_plugin_of_ours_or_stands_on_the_page_for_authors() -> None:
+    files = [file for folder in ("platforms", "plugins", "examples") for file in (ROOT / folder).rglob("*.py")]
+    used = {
+        alias.name
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "chatelier"
+        for alias in node.names
+    }
+    named = set(re.findall(r"`(\w+)", (DOCS / "plugins.md").read_text()))
+    assert [name for name in chatelier.__all__ if name not in used | named] == []
+    assert len(used) >= 50
+    assert len(files) >= 50
 
 
 # --- settings
@@ -218,10 +247,12 @@ def test_every_page_is_reached_from_the_readme() -> None:
 def test_every_folder_on_the_map_is_there() -> None:
     folders = re.findall(r"`((?:core|platforms|plugins|src|tests|bench|examples|docs)/[\w./]*)`", README)
     assert [folder for folder in folders if not (ROOT / folder).exists()] == []
-    assert {f"core/{path.name}/" for path in (ROOT / "core").iterdir() if (path / "__init__.py").is_file()} - set(
-        folders
-    ) <= {"core/people/", "core/sessions/"}
-    assert len(folders) >= 15
+    parts = {f"core/{path.parent.name}/" for path in (ROOT / "core").glob("*/__init__.py")}
+    modules = {f"core/{path.name}" for path in (ROOT / "core").glob("*.py")} - {"core/__init__.py"}
+    assert (parts | modules) - set(folders) == set()
+    assert len(parts) >= 10
+    assert len(modules) >= 12
+    assert len(folders) >= 30
 
 
 # --- who imports whom
@@ -250,6 +281,14 @@ def test_every_plugin_of_ours_is_under_the_contract_of_independence() -> None:
 
 
 # --- the tests themselves
+
+
+async def test_what_blocks_the_event_loop_fails_the_test_that_runs_it(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("")
+    with pytest.raises(BlockingError):
+        load(config, {}, {})
+    assert (await asyncio.to_thread(load, config, {}, {})).store, "in a thread it may wait"
 
 
 @pytest.mark.parametrize(("ci", "code"), [("true", 1), ("", 0)])
