@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 import pytest_asyncio
+import structlog
 from blockbuster import blockbuster_ctx
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ MAY_BLOCK = {
     "mimetypes.py": {"init"},  # the system's list of types, once a process
     "coverage/control.py": {"_should_trace", "_check_include_omit_etc"},  # looks at each file once
     "linecache.py": {"updatecache"},  # the sources in a traceback that goes to a terminal
-    "rich/traceback.py": {"_render_stack", "read_code", "extract"},  # the same
     "core/cli/context.py": {"load_config", "config_path"},  # before anything else runs
     "core/plugins.py": {"load", "load_entry_points", "load_folder"},  # the same
     "core/cli/doctor.py": {"disk"},  # nothing else runs beside it
@@ -50,6 +50,14 @@ def pytest_configure() -> None:
     """The settings of whoever runs the tests are not the tests' settings."""
     for name in [name for name in os.environ if name.startswith("CHATELIER_")]:
         del os.environ[name]
+    # As a terminal shows them, but a traceback without its sources and values: those take half a second each.
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 
 
 @pytest.hookimpl(trylast=True)

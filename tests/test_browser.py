@@ -144,8 +144,8 @@ async def test_a_first_picture_and_every_button_under_it(browser: Browser, tmp_p
 
 
 async def test_the_card_moves_while_the_picture_is_made(browser: Browser, tmp_path: Path) -> None:
-    async with studio(tmp_path) as here, visit(browser, here) as me:
-        await me.say("/make a lighthouse at dusk --width 1280 --height 1280 --steps 48")
+    async with studio(tmp_path, seconds=8) as here, visit(browser, here) as me:
+        await me.say("/make a lighthouse at dusk --width 640 --height 640 --steps 32")
         await expect(me.last).to_contain_text("%")
         first = await me.last.inner_text()
         preview = me.last.locator(".preview img")

