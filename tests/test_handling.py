@@ -31,7 +31,9 @@ from chatelier import (
     Loaded,
     OnJob,
     Option,
+    Outgoing,
     Pressed,
+    Receipt,
     Refused,
     Reply,
     Said,
@@ -52,6 +54,7 @@ from chatelier.core.gateway import Runtime
 from chatelier.core.generation import words
 from chatelier.core.generation.jobs import ORDERS, RESULTS
 from chatelier.core.media.references import BLOBS
+from chatelier.core.outcome import job_of
 from chatelier.core.registered import KINDS
 from chatelier.core.testing.backend import PIXEL, FakeBackend
 from chatelier.core.testing.clock import FakeClock, settle
@@ -548,6 +551,31 @@ async def test_numbers_do_all_that_buttons_do(tmp_path: Path) -> None:
         await at.network.until(lambda: words.HIDDEN in at.network.last.text and not at.network.last.message.media)
         (arrival,) = [one for one in await at.arrivals() if isinstance(one.event.body, Said)]
         assert arrival.event.body == Said(text="/make a fox")
+
+
+class Hasty(FakePlatform):
+    """Where people answer a message before the network has said that it arrived."""
+
+    answered = False
+
+    async def send(self, message: Outgoing) -> Receipt:
+        receipt = await super().send(message)
+        menu = {line.split()[-1]: line.partition(".")[0] for line in self.last.text.splitlines() if ". " in line}
+        if "Hide" in menu and not self.answered:
+            self.answered = True
+            event = self.event(Said(text=menu["Hide"]))
+            await self.receive(event)
+            assert isinstance(self.gateway, Runtime)
+            await job_of(self.gateway, "fake", event.keys[0])
+        return receipt
+
+
+async def test_a_number_counts_before_the_network_has_confirmed_its_message(tmp_path: Path) -> None:
+    network = Hasty(can=replace(FORMS, buttons=ButtonRules(), edit_media=False))
+    async with studio(tmp_path, network=network) as at:
+        await at.say("/make a fox")
+        await network.until(lambda: network.shown and words.HIDDEN in network.last.text)
+        assert not network.last.message.media
 
 
 async def test_what_is_no_command_counts_as_not_done(tmp_path: Path) -> None:

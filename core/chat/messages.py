@@ -71,7 +71,7 @@ class Called:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pressed:
-    """A button. payload: what the core put on it. message_id: the message that carries it."""
+    """A button. payload: what the core put on it. message_id: the message that carries it, or `Outgoing.key` of one still unsent."""
 
     payload: str
     message_id: str = ""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from ..keys import derived
-from ..storage import Kind, Query, Record, Time, Tx
+from ..storage import Kind, Query, Reads, Record, Time, Tx
 from .inbox import conversation
 from .messages import ChatRef, Event, Receipt, Reply
 
@@ -121,6 +121,13 @@ async def post(
         )
         rows.append(await tx.insert(MESSAGES, row))
     return tuple(rows)
+
+
+async def message_in(reads: Reads, chat: ChatRef, id_: str) -> Message | None:
+    """The message of this conversation that shows the native message, or whose key this is: one on its way has no id yet."""
+    where = conversation(chat)
+    row = await reads.get(MESSAGES, f"{where}|{id_}", by="shown") or await reads.get(MESSAGES, id_)
+    return row if row is not None and row.conversation == where else None
 
 
 def _next_place(last: str, now: datetime) -> str:

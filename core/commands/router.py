@@ -9,7 +9,7 @@ from ..chat import words as chat_words
 from ..chat.buttons import ACTIONS, NUMBERINGS, OnJob, Stored, read
 from ..chat.inbox import conversation
 from ..chat.messages import FILE_TYPES, Called, Event, FileRef, Pressed, Said, Submitted, Value
-from ..chat.outbox import MESSAGES
+from ..chat.outbox import MESSAGES, message_in
 from ..errors import BadInput
 from ..media.intake import STORED
 from ..people.people import PEOPLE
@@ -101,8 +101,8 @@ class Router:
         if menu is None or not 0 < number <= len(menu.payloads) or await self._is_asked(event):
             return event
         carrier = await self.runtime.store.get(MESSAGES, menu.message)
-        ids = carrier.receipts[-1].ids if carrier and carrier.receipts else ("",)
-        return replace(event, body=Pressed(payload=menu.payloads[number - 1], message_id=ids[0]))
+        id_ = carrier.receipts[-1].ids[0] if carrier and carrier.receipts else menu.message
+        return replace(event, body=Pressed(payload=menu.payloads[number - 1], message_id=id_))
 
     async def _is_asked(self, event: Event) -> bool:
         person = await self.runtime.store.get(PEOPLE, event.sender, by="handles")
@@ -162,7 +162,7 @@ class Router:
 
     async def _files_of(self, event: Event, message_id: str) -> tuple[FileRef, ...]:
         """What an earlier message of this conversation carries: ours from the outbox, theirs from the inbox."""
-        ours = await self.runtime.store.get(MESSAGES, f"{conversation(event.chat)}|{message_id}", by="shown")
+        ours = await message_in(self.runtime.store, event.chat, message_id)
         if ours is not None:
             return tuple(
                 FileRef(

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..chat import words as chat_words
 from ..chat.buttons import OnJob, Verb
-from ..chat.inbox import conversation
 from ..chat.messages import FILE_TYPES, Ask, Button, Event, Form, Pressed, Reply, Submitted
-from ..chat.outbox import MESSAGES, post
+from ..chat.outbox import message_in, post
 from ..commands.call import Call
 from ..commands.forms import form_for
 from ..commands.parse import typed
@@ -107,7 +106,7 @@ async def _hide(call: Call, job: Job, _: Values) -> None:
     """Take the result out of the message that carries the button; what it was stays on record, and can be shown again."""
     body = call.event.body
     message_id = body.message_id if isinstance(body, Pressed) else ""
-    shown = await call.runtime.store.get(MESSAGES, f"{conversation(call.chat)}|{message_id}", by="shown")
+    shown = await message_in(call.runtime.store, call.chat, message_id)
     if shown is None:
         raise BadInput(chat_words.BUTTON_GONE)
     back = Button(label=words.SHOW, payload=OnJob(job=job.key, verb="show").payload)
