@@ -66,7 +66,7 @@ class Ended:
 
     lost: the backend knows nothing of it any more (it restarted): another attempt may be made.
     words: for a failure, what went wrong in words a person can act on. notes: said beside a success (a part did not run).
-    transient: a failure that may pass elsewhere or later (out of memory).
+    transient: a failure that may pass elsewhere or later. out_of_memory: it is that one: a backend with more may do it.
     started_at, ended_at: by the backend's clock.
     """
 
@@ -75,17 +75,27 @@ class Ended:
     words: str = ""
     notes: tuple[str, ...] = ()
     transient: bool = False
+    out_of_memory: bool = False
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What a backend can do now. classes: as ComfyUI's `/object_info` has them. waiting, running: jobs of anybody."""
+    """What a backend can do now.
+
+    classes: as ComfyUI's `/object_info` has them; the same object as long as they are the same. waiting, running: jobs of anybody.
+    places: jobs that it is given at a time; by default one runs and one is queued behind it. memory: bytes of its largest device,
+    0 for unknown. tags, weight: as the operator configured it; weight is its speed beside the others, until that was measured.
+    """
 
     classes: Mapping[str, Mapping[str, Any]]
     waiting: int = 0
     running: int = 0
+    places: int = 2
+    memory: int = 0
+    tags: tuple[str, ...] = ()
+    weight: float = 1.0
     detail: str = ""
 
 
@@ -123,4 +133,13 @@ class Backend(Protocol):
 
     async def cancel(self, attempt: Attempt) -> None:
         """A request; `watch` tells what came of it."""
+        ...
+
+
+@runtime_checkable
+class Frees(Protocol):
+    """What a backend may also do."""
+
+    async def free(self) -> None:
+        """Let go of models and cached results, so that what ran out of memory fits. Asked when nothing of ours runs there."""
         ...

@@ -42,7 +42,8 @@ class Workflow:
     """name: the command's name, `[a-z0-9_]{1,32}`. version: sha256 of graph and declaration, 16 hex digits.
 
     graph: API format, as it came. expect_seconds: a usual run, 0 for unknown. source: where it came from, for the operator.
-    outputs: node ids whose results are shown. aliases: other names of the command.
+    outputs: node ids whose results are shown. aliases: other names of the command. tags: a backend must have all of them.
+    run_seconds: the longest that a run may take, 0 for the gateway's own limit.
     """
 
     name: str
@@ -56,6 +57,8 @@ class Workflow:
     expect_seconds: float = 0
     source: str = ""
     aliases: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    run_seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ from .core.errors import (
     Uncertain,
 )
 from .core.gateway import Runtime
-from .core.generation.backend import Attempt, Backend, Description, Ended, Output, Progress
+from .core.generation.backend import Attempt, Backend, Description, Ended, Frees, Output, Progress
 from .core.generation.jobs import JOBS, Job, Result, results_of
 from .core.generation.orders import ask_to_cancel as cancel_job
 from .core.generation.outputs import outputs_of_results
@@ -133,6 +133,7 @@ __all__ = [
     "FileRef",
     "Finds",
     "FirstAnswer",
+    "Frees",
     "FolderSource",
     "Form",
     "Gateway",
