@@ -25,24 +25,28 @@ from .commands.complete import complete
 from .commands.registry import Registry
 from .errors import ChatelierError, OperatorMust, Refused
 from .generation.dispatcher import Dispatcher
+from .generation.fleet import Fleet
+from .generation.outages import Outages
 from .generation.placing import Placing
 from .generation.queue import Queue
+from .generation.roster import is_draining
 from .generation.run import Workshop
-from .generation.workflow_commands import command_for
+from .generation.workflow_commands import command_for, offers
 from .handling import Handling
 from .housekeeping import Housekeeping
 from .http.application import Health as Condition
-from .leases import ACCOUNTS
 from .log import get_logger, hide
 from .media.blob import Blobs
 from .media.blobs import FolderBlobs
 from .media.intake import Intake
 from .media.pictures import PictureLimits, Pictures
+from .people.operators import Operators
 from .plugins import Plugins
 from .registered import add_named, backends_of, catalogue_of, collect, commands_of, open_store_of, undeclared
 from .settings import Settings
 from .storage import Store
 from .supervise import Health, Supervised, Watchdog, apart, guarded, reason
+from .telling import Telling
 
 log = get_logger(__name__)
 
@@ -86,11 +90,11 @@ class Runtime:
         self.accepting = True
         self.accounts: dict[str, Account] = {}
         self.previews: dict[str, bytes] = {}
-        self.queue = Queue(store, clock)
         self.inbox = Inbox(store, self.owner)
         self.registry = Registry()
         self.handling = Handling(self)
         self.watchdog = Watchdog(plugins.owner_of)
+        self.telling = Telling(plugins)
         self._problems: list[str] = []
         self._left_out: tuple[str, ...] = ()
 
@@ -114,17 +118,25 @@ class Runtime:
         self.backend_lives = {
             name: Supervised(name, backend.run, self.clock) for name, backend in self.backends.items()
         }
+        self.fleet = Fleet(self.backends, self.store, self.clock)
+        self.queue = Queue(self.store, self.clock, self.fleet)
+        operators = Operators(self.settings.operators, self.platforms, self.store, self.clock)
+        minutes = limits.backend_down_minutes
+        self.outages = Outages(self.fleet, self.store, self.clock, operators, self.telling, minutes)
         self.workshop = Workshop(
             store=self.store,
             blobs=self.blobs,
             backends=self.backends,
-            placing=Placing(self.backends),
+            fleet=self.fleet,
+            placing=Placing(self.fleet, self.clock),
             clock=self.clock,
             owner=self.owner,
             attempts=limits.attempts,
             run_seconds=limits.run_seconds,
             fetch_seconds=FETCH_SECONDS,
             previews=self.previews,
+            offers=lambda workflow: offers(self.catalogue, workflow),
+            changed=lambda job, before: self.telling.tell("job_changed", job=job, before=before),
         )
         self.dispatcher = Dispatcher(self.workshop)
         await self._offer()
@@ -291,6 +303,8 @@ class Runtime:
             "workflows": self._watch,
             "housekeeping": self.housekeeping.run,
             "commands": self._publish,
+            "outages": self.outages.run,
+            "telling": self.telling.run,
         }
         async with self.watchdog:
             # Each is supervised or catches everything itself, so none of them ends before it is told to.
@@ -368,13 +382,13 @@ class Runtime:
     async def condition(self) -> Condition:
         """For `/readyz`: messages are taken, the store answers, and each part in words."""
         try:
-            await self.store.get(ACCOUNTS, "")
-            store = "up"
+            draining, store = await is_draining(self.store), "up"
         except ChatelierError as away:
-            store = str(away)
+            draining, store = False, str(away)
         lives = {name: life.health for name, life in self.backend_lives.items()}
         return Condition(
             ready=self.accepting and store == "up",
+            draining=draining,
             store=store,
             accounts={name: account.connection.health.state for name, account in self.accounts.items()},
             backends={name: health.state for name, health in lives.items()},

@@ -41,11 +41,16 @@ Tasks: TypeAlias = dict[asyncio.Task[None], Arrival | None]
 
 
 class Handling:
-    """Handlers of the events that this process took."""
+    """Handlers of the events that this process took.
+
+    handled: how many it answered so far. refused: those of them that were refused, in words.
+    """
 
     def __init__(self, runtime: "Runtime") -> None:
         self.runtime = runtime
         self.router = Router(runtime)
+        self.handled = 0
+        self.refused = 0
         self._tasks: Tasks = {}
         self._lines: dict[tuple[str, str], Tasks] = {}
 
@@ -178,6 +183,7 @@ class Handling:
                     if before:
                         await asyncio.wait(before)
                     await in_time(self._handle(arrival), runtime.clock.sleep(runtime.patience.handler))
+                    self.handled += 1
             except Lost as lost:
                 log.info("event taken over", reason=str(lost))
             except Unavailable as away:
@@ -231,6 +237,7 @@ class Handling:
                 case Meant():
                     await self._call(call, meaning)
         except (BadInput, Refused, Gone) as no:
+            self.refused += 1
             await call.refuse(str(no))
 
     async def _call(self, call: Call, meant: Meant) -> None:

@@ -6,7 +6,8 @@ None always means "nothing to say". Hooks that register are plain functions, cal
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import pluggy
 from pydantic import BaseModel
@@ -15,6 +16,7 @@ from .chat.messages import Event
 from .chat.platform import Gateway, Platform
 from .commands.command import Command
 from .generation.backend import Backend
+from .generation.jobs import Job
 from .storage import Kind, StoreOpener
 from .workflows.workflow import WorkflowSource
 
@@ -87,6 +89,16 @@ def admit(event: Event, command: str) -> Maybe[str]:
     """May this person call this command now? Words to refuse with; None to let it pass. Error or 2 s: refused, "try again"."""
 
 
+@hookspec
+def job_changed(job: Job, before: Job) -> Maybe[None]:
+    """This process moved a job from one state to another. For watching: told afterwards, at most once."""
+
+
+@hookspec
+def backend_changed(backend: str, state: Literal["down", "up"], since: datetime, reason: str) -> Maybe[None]:
+    """A backend was down for `limits.backend_down_minutes`, or is up again after that. Told afterwards, at most once."""
+
+
 HOOKS: Sequence[str] = (
     "register_settings",
     "register_kinds",
@@ -99,4 +111,6 @@ HOOKS: Sequence[str] = (
     "register_cli",
     "lifespan",
     "admit",
+    "job_changed",
+    "backend_changed",
 )

@@ -217,10 +217,16 @@ class Plugins:
         for implementation in self._implementations(hook):
             yield await self._ask(implementation, hook, arguments, seconds)
 
-    async def tell(self, hook: str, *, seconds: float, **arguments: Any) -> None:
-        """Let every plugin know; what they say does not matter."""
-        async for _ in self.answers(hook, seconds=seconds, **arguments):
-            pass
+    def implementers(self, hook: str) -> list[str]:
+        """Who has it, in the order of loading."""
+        return [implementation.plugin_name for implementation in self._implementations(hook)]
+
+    async def ask(self, plugin: str, hook: str, *, seconds: float, **arguments: Any) -> Answer | None:
+        """What this one says, None when it has no such hook (any more). An error is logged and is in the answer."""
+        for implementation in self._implementations(hook):
+            if implementation.plugin_name == plugin:
+                return await self._ask(implementation, hook, arguments, seconds)
+        return None
 
     async def first(self, hook: str, *, seconds: float, **arguments: Any) -> Answer | None:
         """The first plugin that has something to say; None when nobody has."""

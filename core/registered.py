@@ -14,7 +14,9 @@ from .commands.command import Command
 from .commands.registry import Registry
 from .errors import OperatorMust
 from .generation.backend import Backend
-from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, RUNS, WORKLOADS
+from .generation.jobs import ATTEMPTS, CROWDS, JOBS, ORDERS, RESULTS, RUNS, WORKLOADS
+from .generation.outages import OUTAGES
+from .generation.roster import CLOSINGS, ROSTER
 from .leases import ACCOUNTS
 from .log import get_logger
 from .media.references import BLOB_REFS, BLOBS
@@ -31,8 +33,8 @@ from .workflows.workflow import WorkflowSource
 log = get_logger(__name__)
 
 KINDS: Sequence[Kind[Any]] = (
-    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BLOBS, BLOB_REFS, JOBS, MESSAGES, NUMBERINGS, ORDERS, PEOPLE, RESULTS, RUNS,
-    SESSIONS, WORKLOADS,
+    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BLOBS, BLOB_REFS, CLOSINGS, CROWDS, JOBS, MESSAGES, NUMBERINGS, ORDERS, OUTAGES, PEOPLE,
+    RESULTS, ROSTER, RUNS, SESSIONS, WORKLOADS,
 )  # fmt: skip
 """Of the core; plugins add theirs with `register_kinds`."""
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from chatelier import Attempt, Blob, Ended, Graph, Progress
+from chatelier import Attempt, Blob, Clock, Ended, Graph, Progress
 from chatelier.plugins.comfyui.server import ComfyServer, Pace
 from chatelier.plugins.comfyui.settings import ServerSettings
 from peers.comfyui import ComfyPeer
@@ -23,7 +23,7 @@ FAST = Pace(
     give_up_seconds=0.3,
     first_reconnect_seconds=0.01,
     longest_reconnect_seconds=0.05,
-    look_seconds=0.5,
+    look_seconds=1.5,
 )
 
 
@@ -56,14 +56,16 @@ def saving(key: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def server(peer: ComfyPeer, pace: Pace = FAST, **settings: Any) -> ComfyServer:
-    return ComfyServer(ServerSettings(url=peer.url, **settings), pace=pace)
+def server(peer: ComfyPeer, pace: Pace = FAST, clock: Clock | None = None, **settings: Any) -> ComfyServer:
+    return ComfyServer(ServerSettings(url=peer.url, **settings), pace=pace, clock=clock)
 
 
 @asynccontextmanager
-async def serving(peer: ComfyPeer, pace: Pace = FAST, **settings: Any) -> AsyncIterator[ComfyServer]:
+async def serving(
+    peer: ComfyPeer, pace: Pace = FAST, clock: Clock | None = None, **settings: Any
+) -> AsyncIterator[ComfyServer]:
     """A server that runs, with its socket open."""
-    comfy = server(peer, pace, **settings)
+    comfy = server(peer, pace, clock, **settings)
     running = asyncio.create_task(comfy.run())
     try:
         await peer.connected.wait()

@@ -8,6 +8,7 @@ from chatelier import JOBS, Attempt, Backend, BadInput, ChatRef, Job, Refused, R
 from chatelier.core.chat.outbox import Address
 from chatelier.core.generation import words
 from chatelier.core.generation.dispatcher import Dispatcher
+from chatelier.core.generation.fleet import Fleet
 from chatelier.core.generation.jobs import ORDERS
 from chatelier.core.generation.orders import Terms, ask_to_cancel, take
 from chatelier.core.generation.placing import Placing
@@ -97,11 +98,13 @@ class Worker:
         self.view = View(store)
         self.servers = tuple(servers.values())
         self.blobs = MemoryBlobs(self.view)
+        fleet = Fleet(servers, self.view, clock, jitter=lambda: 1.0)
         shop = Workshop(
             store=self.view,
             blobs=self.blobs,
             backends=servers,
-            placing=Placing(servers),
+            fleet=fleet,
+            placing=Placing(fleet, clock),
             clock=clock,
             owner=name,
             attempts=ATTEMPTS_AT_MOST,
@@ -138,19 +141,23 @@ class World:
         self.cancelled_in_time: set[str] = set()
         self.too_late: set[str] = set()
 
-    async def order(self, person: str) -> None:
+    async def take(self, person: str, all_orders: int = 1_000) -> None:
+        """Raises BadInput."""
         self.events += 1
         event = f"event {self.events}"
-        terms = Terms(open_orders=OPEN_ORDERS, queue_seconds=QUEUE_SECONDS)
+        terms = Terms(open_orders=OPEN_ORDERS, all_orders=all_orders, queue_seconds=QUEUE_SECONDS)
         to = Address(chat=CHAT, sender=f"fake:{person}", reply_to="1")
         wanted = wanted_run(PICTURE, {"prompt": event})
-        open_before = await self.store.find(ORDERS, {"person": person, "state": "open"}, order="created")
 
         async def work(tx: Tx) -> None:
             await take(tx, person, to, event, [wanted], terms, command="make")
 
+        await self.store.atomically(work)
+
+    async def order(self, person: str) -> None:
+        open_before = await self.store.find(ORDERS, {"person": person, "state": "open"}, order="created")
         try:
-            await self.store.atomically(work)
+            await self.take(person)
         except BadInput:
             assert len(open_before) == OPEN_ORDERS
         else:

@@ -45,6 +45,7 @@ from chatelier.core.chat.outbox import MESSAGES
 from chatelier.core.clock import to_millisecond
 from chatelier.core.gateway import Runtime, open_runtime
 from chatelier.core.generation.jobs import JOBS, ORDERS, RESULTS, WORKLOADS
+from chatelier.core.generation.run import QUICK_SECONDS
 from chatelier.core.leases import ACCOUNTS
 from chatelier.core.log import configure
 from chatelier.core.plugins import Plugins
@@ -116,7 +117,8 @@ class FastClock:
         return time.monotonic() * SPEED
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / SPEED)
+        """What is less than a second is about how fast the machine is, and takes as long as it says."""
+        await asyncio.sleep(seconds if seconds < 1 else seconds / SPEED)
 
 
 class CountedTx:
@@ -225,8 +227,8 @@ class Link:
                 said = json.loads(line)
                 if "event" in said:
                     self.events.put_nowait(said["event"])
-                else:
-                    self._answers.pop(said["n"]).set_result(said["answer"])
+                elif not (answer := self._answers.pop(said["n"])).done():  # who asked may have given up meanwhile
+                    answer.set_result(said["answer"])
         os._exit(1)  # the test is gone, and without it nothing here would ever end
 
     async def call(self, what: str, **details: Any) -> Any:
@@ -309,12 +311,13 @@ class Whole(Edits, FindsOnly):
 
 
 class Server:
-    """A backend that has done the work as soon as it is asked how far it is."""
+    """A backend that has done the work as soon as it is asked how far it is. slow: not so with handing it out."""
 
     name = "server"
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, slow: bool) -> None:
         self.link = link
+        self.slow = slow
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -337,6 +340,8 @@ class Server:
         yield Ended(state="done", outputs=tuple(Output(n=n, node="1", name=f"{n}.png") for n in range(2)))
 
     async def fetch(self, attempt: Attempt, output: Output) -> AsyncIterator[bytes]:
+        if self.slow:
+            await asyncio.sleep(2 * QUICK_SECONDS)
         yield base64.b64decode(await self.link.do("fetch", attempt=attempt.id, output=output.n))
 
     async def cancel(self, attempt: Attempt) -> None:
@@ -352,7 +357,7 @@ async def live(life: Life) -> None:
     network = kinds[life.finds, life.edits](link)
     plugins = Plugins()
     plugins.add(Sqlite, "sqlite")
-    plugins.add(Parts([network], [Server(link)]), "parts")
+    plugins.add(Parts([network], [Server(link, slow=not life.finds)]), "parts")
     settings = Settings.model_validate({"data_dir": Path(life.folder)})
     clock = FastClock(life.epoch)
     async with open_runtime(settings, plugins, clock=clock, wrap=lambda store: CountedStore(store, deeds)) as runtime:

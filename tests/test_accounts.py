@@ -15,6 +15,7 @@ from chatelier import OperatorMust, Outgoing, Reply, Said, Unavailable
 from chatelier.core.accounts import RETRY_SECONDS, Account
 from chatelier.core.chat.outbox import MESSAGES, Address, post
 from chatelier.core.errors import Lost
+from chatelier.core.generation.fleet import Fleet
 from chatelier.core.generation.queue import Queue
 from chatelier.core.leases import ACCOUNTS, LEASE_SECONDS
 from chatelier.core.registered import KINDS
@@ -79,7 +80,7 @@ class Town:
                 f"process {n}",
                 clock=self.clock,
                 previews={},
-                queue=Queue(view, self.clock),
+                queue=Queue(view, self.clock, Fleet({}, view, self.clock)),
             )
             for n, (network, view) in enumerate(zip(self.networks, self.views, strict=True))
         ]

@@ -317,6 +317,27 @@ async def test_the_tour_shows_a_finished_picture(browser: Browser, tmp_path: Pat
         await screenshot(me.page, "tour.png")
 
 
+async def test_a_picture_is_varied_enlarged_and_had_as_a_file(browser: Browser, tmp_path: Path) -> None:
+    async with studio(tmp_path) as here, visit(browser, here) as me:
+        await me.say(FOX + SMALL)
+        done = await me.result(1)
+        await me.press("Vary", done)
+        varied = [await me.result(n) for n in range(2, 6)]
+        pictures = {await me.picture(one).get_attribute("src") for one in (done, *varied)}
+        assert len(pictures) == 5
+
+        await me.press("Upscale", done)
+        await expect(me.picture(await me.result(6))).to_have_js_property("naturalWidth", 512)
+
+        await me.press("Original", done)
+        file = me.messages.nth(6).locator("a.file")
+        async with me.page.expect_download() as loading:
+            await file.click()
+        saved = await loading.value
+        assert re.fullmatch(r"make-\w{12}-1\.png", saved.suggested_filename)
+        assert (await saved.path()).read_bytes().startswith(b"\x89PNG")
+
+
 async def screenshot(page: Page, name: str) -> None:
     """Into docs/, when it is asked for."""
     if os.environ.get("SCREENSHOTS") == "1":

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from chatelier import Settings, outputs_of_results
-from chatelier.plugins.comfyui import ComfyServer, ComfySettings, Plugin
+from chatelier.plugins.comfyui import ComfySettings, Plugin
 from chatelier.plugins.comfyui.frames import Event, NodeText, Preview, read
 from chatelier.plugins.comfyui.progress import Track
+from chatelier.plugins.comfyui.server import ComfyServer
 from chatelier.plugins.comfyui.wire import Finished, Queue, moment
 from comfyui import TRANSCRIPTS, saving
 from peers.comfyui import node_text, preview, preview_with_metadata, recorded_runs
@@ -147,7 +148,9 @@ def test_a_server_is_called_by_its_address(url: str, name: str) -> None:
         {"url": "http://host:99999"},
         {"url": "http://host?x=1"},
         {"url": "http://host", "name": "two words"},
-        {"url": "http://host", "weight": 3},
+        {"url": "http://host", "weight": 0},
+        {"url": "http://host", "places": 0},
+        {"url": "http://host", "speed": 3},
         {},
     ],
 )

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
-from chatelier import Attempt, Backend, Ended, Gone, Progress, Unavailable, Uncertain
+from chatelier import Attempt, Backend, Ended, Frees, Gone, Progress, Unavailable, Uncertain
 from chatelier.plugins.comfyui.server import ComfyServer, Pace
 from chatelier.plugins.comfyui.settings import ServerSettings
 from chatelier.testing import FakeClock
@@ -149,18 +152,43 @@ async def test_the_progress_shows_titles_previews_and_never_goes_back() -> None:
     assert isinstance(items[-1], Ended)
 
 
-async def test_quick_events_are_gathered_into_few_updates() -> None:
+async def test_of_a_flood_of_events_the_latest_is_told_four_times_a_second() -> None:
     async def script(peer: ComfyPeer, job: Job) -> None:
         await peer.begin(job)
-        for step in range(500):
-            await peer.send(job, "progress", node="1", value=step, max=500)
+        for step in range(1, 401):
+            await peer.send(job, "progress", node="1", value=step, max=400)
+            await peer.send_raw(job, preview_with_metadata(b"\xff\xd8" + str(step).encode(), prompt_id=job.id))
+        flooded.set()
+        await over.wait()
+        await peer.save(job, "2", ("a.png", "", "output"))
         await peer.succeed(job)
 
-    pace = Pace(first_seconds=NEVER, update_seconds=NEVER, silence_seconds=NEVER)
-    async with ComfyPeer(script).live() as peer, serving(peer, pace) as comfy:
-        progress, ended = await submitted(comfy, attempt())
-    assert ended.state == "done"
-    assert len(progress) <= 2
+    clock, flooded, over = FakeClock(), asyncio.Event(), asyncio.Event()
+    shown: list[Progress | Ended] = []
+    async with ComfyPeer(script).live() as peer, serving(peer, Pace(), clock) as comfy:
+        made = attempt()
+        await comfy.submit(made)
+
+        async def watch() -> None:
+            async for item in comfy.watch(made):
+                shown.append(item)  # noqa: PERF401 - each is looked at as it comes
+
+        watching = asyncio.create_task(watch())
+        async with asyncio.timeout(10):
+            await flooded.wait()
+            while not shown:
+                await clock.advance(0.25)
+            assert len(shown) == 1
+            while not isinstance(latest := shown[-1], Progress) or latest.preview != b"\xff\xd8400":
+                told = len(shown)
+                await clock.advance(0.24)
+                assert len(shown) == told
+                await clock.advance(0.01)
+            assert len(shown) < 20
+            over.set()
+            await watching  # the clock stands still: nothing holds the end up
+    assert isinstance(shown[-1], Ended)
+    assert latest.fraction == 0.5
 
 
 async def test_a_waiting_job_says_how_many_are_ahead() -> None:
@@ -185,8 +213,7 @@ async def test_a_waiting_job_says_how_many_are_ahead() -> None:
 
 async def test_the_history_is_asked_again_when_it_is_behind_the_event() -> None:
     async def script(peer: ComfyPeer, job: Job) -> None:
-        await peer.begin(job)
-        await peer.save(job, "2", ("a.png", "", "output"))
+        await peer.save(job, "2", ("a.png", "", "output"))  # the socket came too late to hear it begin
         await peer.send(job, "execution_success")
         await peer.send(job, "executing", node=None)
         await asked.wait()
@@ -206,7 +233,6 @@ async def test_the_history_is_asked_again_when_it_is_behind_the_event() -> None:
 
 async def test_without_a_history_the_events_are_enough() -> None:
     async def script(peer: ComfyPeer, job: Job) -> None:
-        await peer.begin(job)
         await peer.save(job, "2", ("a.png", "", "output"))
         await peer.send(job, "execution_success")
         await peer.send(job, "executing", node=None)
@@ -214,7 +240,29 @@ async def test_without_a_history_the_events_are_enough() -> None:
     async with ComfyPeer(script).live() as peer, serving(peer, PATIENT) as comfy:
         _, ended = await submitted(comfy, attempt())
     assert ended.state == "done"
+    assert ended.ended_at is not None
+    assert [output.name for output in ended.outputs] == ["a.png"]
+
+
+async def test_a_job_whose_events_all_came_costs_two_calls() -> None:
+    async with ComfyPeer().live() as peer, serving(peer, PATIENT) as comfy:
+        made = attempt()
+        before = len(peer.requests)
+        _, ended = await submitted(comfy, made)
+        assert await fetched(comfy, made, 0, ended) == PNG
+    assert peer.requests[before:] == ["POST /prompt", "GET /view"]
     assert ended.started_at is not None
+    assert ended.ended_at is not None
+
+
+async def test_without_a_result_in_the_events_the_history_is_asked() -> None:
+    async def script(peer: ComfyPeer, job: Job) -> None:
+        await peer.begin(job)
+        job.outputs["2"] = {"images": [{"filename": "a.png", "subfolder": "", "type": "output"}]}
+        await peer.succeed(job)
+
+    async with ComfyPeer(script).live() as peer, serving(peer, PATIENT) as comfy:
+        _, ended = await submitted(comfy, attempt())
     assert [output.name for output in ended.outputs] == ["a.png"]
 
 
@@ -243,7 +291,7 @@ async def test_bad_ends_are_told_with_and_without_a_history(
     async with ComfyPeer(script).live() as peer, serving(peer, PATIENT) as comfy:
         _, ended = await submitted(comfy, attempt())
     assert ended.state == state
-    assert ended.transient == (state == "failed")
+    assert ended.transient == ended.out_of_memory == (state == "failed")
     assert ended.ended_at is not None
 
 
@@ -302,7 +350,7 @@ async def test_the_pause_between_two_connections_goes_by_the_clock_and_grows() -
     pace = Pace(first_reconnect_seconds=10, longest_reconnect_seconds=15)
 
     def connections(n: int) -> Callable[[], bool]:
-        return lambda: peer.requests.count("GET /ws") == n and clock.sleepers == 1
+        return lambda: peer.requests.count("GET /ws") == n and clock.sleepers == 2
 
     async with ComfyPeer().live() as peer:
         peer.refuses_sockets = True
@@ -580,3 +628,98 @@ async def test_jobs_that_nobody_watches_are_not_kept_for_ever() -> None:
             await comfy.submit(attempt(saving("x")))
         _, ended = await watched(comfy, first)
     assert ended.state == "done"
+
+
+async def test_a_newer_server_is_asked_about_one_job_and_not_for_its_whole_queue() -> None:
+    async with ComfyPeer(endless).live() as peer, serving(peer) as first, serving(peer) as second:
+        peer.has_jobs = True
+        made, behind = attempt(), attempt()
+        for one in (made, behind):
+            await first.submit(one)
+        assert await second.find(made) == "running"
+        assert "GET /queue" not in peer.requests
+        assert await second.find(behind) == "waiting"
+        assert await second.find(attempt()) == "absent"
+        for one in (behind, made):
+            await second.cancel(one)
+        _, ended = await watched(second, made)
+        assert await second.find(made) == "ended"
+        assert await second.find(behind) == "absent"
+    assert ended.state == "cancelled"
+    assert ended.ended_at is not None
+    assert {"POST /queue", "POST /interrupt"}.isdisjoint(peer.requests)
+
+
+async def test_an_older_server_is_asked_once_whether_it_is_newer_and_again_after_a_restart() -> None:
+    async with ComfyPeer(endless).live() as peer, serving(peer) as comfy:
+        made = attempt()
+        await comfy.submit(made)
+        for _ in range(3):
+            assert await comfy.find(made) == "running"
+        await comfy.cancel(made)
+        await comfy.cancel(made)
+        assert peer.requests.count("GET /api/jobs") == 1
+        assert peer.requests.count("POST /api/jobs/cancel") == 1
+        await peer.kill()
+        peer.has_jobs = True
+        await peer.start()
+        async with asyncio.timeout(5):
+            await peer.connected.wait()
+        again = attempt()
+        await comfy.submit(again)
+        assert await comfy.find(again) == "running"
+    assert peer.requests.count("GET /api/jobs") == 2
+
+
+async def test_a_lost_cancel_is_sent_again_to_a_newer_server_too() -> None:
+    async def deaf_once(request: Request) -> Response | None:
+        return await answer(200, {"cancelled": True})(request) if cancels() == 1 else None
+
+    def cancels() -> int:
+        return peer.requests.count("POST /api/jobs/cancel")
+
+    async with ComfyPeer(endless).live() as peer, serving(peer) as comfy:
+        peer.has_jobs = True
+        peer.faults["POST /api/jobs/cancel"] = deaf_once
+        made = attempt()
+        await comfy.submit(made)
+        async with asyncio.timeout(5):
+            await comfy.cancel(made)
+        assert await comfy.find(made) == "ended"
+    assert cancels() == 2
+
+
+@pytest.mark.parametrize("status", [200, 502])
+async def test_a_page_in_place_of_the_newer_route_is_no_answer_about_a_job(status: int) -> None:
+    async with ComfyPeer(endless).live() as peer, serving(peer) as comfy:
+        peer.faults["GET /api/jobs"] = answer(status, "<html>", kind="text/html")
+        made = attempt()
+        await comfy.submit(made)
+        assert await comfy.find(made) == "running"
+
+
+async def test_many_who_watch_share_their_looks_at_the_queue() -> None:
+    async with ComfyPeer(endless).live() as peer, serving(peer) as comfy:
+        jobs = [attempt() for _ in range(12)]
+        for made in jobs:
+            await comfy.submit(made)
+        before = peer.requests.count("GET /queue")
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            for made in jobs[1:]:
+                tasks.create_task(place(comfy, made))
+    assert peer.requests.count("GET /queue") - before < 6
+
+
+async def place(comfy: ComfyServer, made: Attempt) -> int:
+    async with aclosing(comfy.watch(made)) as items:  # type: ignore[type-var] # an async generator
+        async for item in items:
+            if isinstance(item, Progress) and item.ahead is not None:
+                return item.ahead
+    raise AssertionError
+
+
+async def test_it_is_asked_to_let_go_of_its_memory() -> None:
+    async with ComfyPeer().live() as peer, serving(peer) as comfy:
+        assert isinstance(comfy, Frees)
+        await comfy.free()
+    assert peer.bodies == [{"unload_models": True, "free_memory": True}]

@@ -151,3 +151,30 @@ async def test_a_server_that_answers_garbage_is_unavailable(tmp_path: Path) -> N
     async with sketch(tmp_path, "garbage") as comfy:
         with pytest.raises(Unavailable):
             await comfy.describe()
+
+
+SMALL = {"1": {"class_type": "EmptyImage", "inputs": {"width": 900, "height": 1000, "batch_size": 1, "color": 255}}}
+BIG = {"1": {"class_type": "EmptyImage", "inputs": {"width": 900, "height": 1000, "batch_size": 2, "color": 255}}}
+SAVED = {"2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "chatelier/d/m"}}}
+
+
+async def test_what_is_too_large_for_its_memory_may_fit_another_server(tmp_path: Path) -> None:
+    async with sketch(tmp_path / "one", "memory:1") as one, sketch(tmp_path / "two", "memory:2") as two:
+        assert [(await each.describe()).memory for each in (one, two)] == [10**9, 2 * 10**9]
+        _, small = await submitted(one, attempt(SMALL | SAVED))
+        _, big = await submitted(one, attempt(BIG | SAVED))
+        _, there = await submitted(two, attempt(BIG | SAVED))
+    assert (small.state, there.state) == ("done", "done")
+    assert (big.state, big.transient, big.out_of_memory) == ("failed", True, True)
+    assert "out of memory" in big.words
+
+
+async def test_a_server_whose_memory_is_full_works_again_when_it_let_go(tmp_path: Path) -> None:
+    async with sketch(tmp_path, "full-memory") as comfy:
+        for _ in range(2):
+            _, full = await submitted(comfy, attempt(noise()))
+            assert (full.state, full.out_of_memory) == ("failed", True)
+        await comfy.free()
+        _, ended = await submitted(comfy, attempt(noise()))
+        assert ended.state == "done"
+        assert (await comfy.describe()).memory == 0

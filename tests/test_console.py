@@ -1,22 +1,29 @@
 """The operator's page over the real port, and in a real browser."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.routing import BaseRoute
 
-from chatelier import Runtime, Said, Unavailable
+from chatelier import JOBS, Runtime, Said, Unavailable
 from chatelier.core.cli.serve import listening
 from chatelier.plugins.console import Plugin as Console
+from chatelier.plugins.console.charts import averages, charts
+from chatelier.plugins.console.history import MOST_AT_ONCE, History, busy_seconds
 from chatelier.plugins.essentials import Plugin as Essentials
-from chatelier.testing import FakeBackend, FakePlatform, FakeStore, Parts, running
+from chatelier.testing import FakeBackend, FakeClock, FakePlatform, FakeStore, Parts, running
+from workday import ended, keep
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -67,6 +74,17 @@ class Here:
         answer = await self.get("/console")
         assert answer.status_code == 200
         return Elements(answer.text)
+
+    async def page_with(self, words: str) -> Elements:
+        """The page, once it says so; the gateway looks at its backends meanwhile."""
+        async with asyncio.timeout(10):
+            while True:
+                for member in self.runtime.fleet.members.values():
+                    member.woken.set()
+                page = await self.page()
+                if words in page.text:
+                    return page
+                await asyncio.sleep(0.05)
 
     async def make(self, prompt: str = "a red fox") -> None:
         """Ask for a picture; returns when it is shown, or, of a backend that holds, when it runs."""
@@ -214,10 +232,10 @@ async def bug() -> None:
 async def test_a_backend_that_is_down_or_broken_is_shown_and_stops_nobody(tmp_path: Path) -> None:
     async with console(tmp_path) as here:
         here.backend.down = True
-        assert "does not answer" in (await here.page()).text
+        await here.page_with("fake does not answer")
         here.backend.down = False
         here.backend.before_describe = bug
-        assert "division by zero" in (await here.page()).text
+        await here.page_with("division by zero")
 
 
 async def test_secrets_in_what_plugins_say_are_not_shown(tmp_path: Path) -> None:
@@ -227,8 +245,7 @@ async def test_secrets_in_what_plugins_say_are_not_shown(tmp_path: Path) -> None
     async with console(tmp_path, console_token="hunter3pw") as here:
         here.headers = {"Authorization": "Bearer hunter3pw"}
         here.backend.before_describe = leak
-        page = await here.page()
-        assert "https://h/*** failed" in page.text
+        page = await here.page_with("https://h/*** failed")
         assert "hunter3pw" not in page.text
 
 
@@ -238,7 +255,7 @@ async def test_text_that_no_utf_8_can_hold_is_shown_all_the_same(tmp_path: Path)
 
     async with console(tmp_path) as here:
         here.backend.before_describe = odd
-        assert "a ? b" in (await here.page()).text
+        await here.page_with("a ? b")
         assert "a ? b" in (await here.get("/console/now")).text
 
 
@@ -261,6 +278,167 @@ async def test_a_store_that_is_away_is_said(tmp_path: Path) -> None:
         store.trouble = None
         assert answer.status_code == 503
         assert "the store is away" in answer.text
+
+
+# --- backends and the gateway, while they run
+
+
+async def test_a_backend_is_drained_disabled_and_enabled_by_its_buttons(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        for action, word in (("drain", "draining"), ("enable", "up"), ("disable", "disabled")):
+            (address,) = [one for one in (await here.page()).all("form", "action") if f"/{action}/" in one]
+            assert (await here.post(address)).status_code == 303
+            await here.page_with(word)
+            assert here.runtime.fleet.members["fake"].takes_jobs is (action == "enable")
+        standing = here.runtime.fleet.members["fake"].standing
+        assert (standing.draining, standing.disabled) == (False, True)
+        for wrong in ("/console/backends/drain/nobody", "/console/backends/burn/fake", "/console/drain/maybe"):
+            assert (await here.post(wrong)).status_code == 404
+
+
+async def test_the_gateway_is_drained_by_a_button_and_people_are_told(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        assert (await here.post("/console/drain/on")).status_code == 303
+        page = await here.page()
+        assert "no orders are taken" in page.text
+        assert "/console/drain/on" not in page.all("form", "action")
+        await here.network.receive(here.network.event(Said(text="/make a fox")))
+        await here.network.until(lambda: here.network.shown and "try again" in here.network.last.text)
+        assert (await here.post("/console/drain/off")).status_code == 303
+        assert "no orders are taken" not in (await here.page()).text
+        await here.make()
+
+
+async def test_a_name_of_a_backend_is_text_and_one_address(tmp_path: Path) -> None:
+    backend = FakeBackend("<b>a/b c</b>")
+    async with console(tmp_path, Parts([], [backend])) as here:
+        page = await here.page_with("<b>a/b c</b>")
+        (address,) = [one for one in page.all("form", "action") if "/drain/%3C" in one]
+        assert (await here.post(address)).status_code == 303
+        await here.page_with("draining")
+        assert not here.runtime.fleet.members[backend.name].takes_jobs
+
+
+async def test_the_table_of_backends_asks_none_of_them(tmp_path: Path) -> None:
+    asked = 0
+
+    async def count() -> None:
+        nonlocal asked
+        asked += 1
+
+    async with console(tmp_path) as here:
+        await here.page_with("up")
+        here.backend.before_describe = count
+        for _ in range(5):
+            await here.page()
+        assert asked <= 1, "what the gateway looks itself"
+
+
+# --- charts
+
+
+def cells(page: str, figure: str) -> list[list[str]]:
+    """The rows of a chart's table."""
+    part = page.partition(f"<figure class='{figure}'>")[2].partition("</figure>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", part.partition("<tbody>")[2])
+    return [[re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td>(.*?)</td>", row)] for row in rows]
+
+
+async def test_the_charts_tell_what_the_records_say(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        now = here.runtime.clock.now()
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        half = timedelta(minutes=30)
+        jobs = [
+            *(ended(n, hour - half, seconds=600 + n) for n in range(3)),
+            ended(3, hour - half, state="failed", seconds=5),
+            ended(4, hour - timedelta(hours=5), workflow="<i>odd</i>", seconds=8),
+            ended(5, now - timedelta(hours=30)),
+        ]
+        await keep(here.runtime.store, jobs)
+        text = (await here.get("/console")).text
+        finished = {row[0]: row[1:] for row in cells(text, "finished")}
+        assert len(finished) == 24
+        assert finished[f"{hour - half:%H:00}"] == ["3", "1"]
+        assert finished[f"{hour - timedelta(hours=5):%H:00}"] == ["1", "0"]
+        assert sum(int(row[0]) + int(row[1]) for row in finished.values()) == 5, (
+            "the one of yesterday is none of today's"
+        )
+        assert cells(text, "seconds") == [
+            ["/make", "", "601.0 s", "601.8 s", "3"],
+            ["/&lt;i&gt;odd&lt;/i&gt;", "", "8.0 s", "8.0 s", "1"],
+        ]
+
+
+async def test_a_backend_is_used_for_as_long_as_any_job_ran_there(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        now = here.runtime.clock.now()
+        minute = timedelta(minutes=1)
+        jobs = [
+            ended(0, now - 10 * minute, seconds=600),
+            ended(1, now - 15 * minute, seconds=600),  # half of it beside the other
+            ended(2, now - 50 * minute, seconds=1200),  # half of it before the last hour
+            ended(3, now, backend="gone", seconds=60),
+        ]
+        await keep(here.runtime.store, jobs)
+        assert cells((await here.get("/console")).text, "use") == [["fake", "", "42%", "3"]]
+
+
+async def test_the_queue_is_as_long_as_jobs_waited(tmp_path: Path) -> None:
+    async with console(tmp_path) as here:
+        at = here.runtime.clock.now().replace(second=0, microsecond=0) - timedelta(hours=1)
+        at -= timedelta(minutes=at.minute % 5)
+        await keep(here.runtime.store, [ended(n, at, waited=150, seconds=150) for n in range(4)])
+        rows = {row[0]: row[1:] for row in cells((await here.get("/console")).text, "queue")}
+        assert len(rows) == 36
+        assert rows[f"{at - timedelta(minutes=5):%H:%M}"] == ["2.0", "2.0"]
+        assert rows[f"{at:%H:%M}"] == ["0.0", "0.0"]
+
+
+@given(spans=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 60)), max_size=12))
+def test_averages_add_up_to_the_time_that_the_spans_took(spans: list[tuple[int, int]]) -> None:
+    """Whatever the spans are: what they took within three hours is what the averages say, and busy is at most that."""
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    end = first + timedelta(minutes=180)
+    minutes = [(first + timedelta(minutes=begin), first + timedelta(minutes=begin + long)) for begin, long in spans]
+    total = sum(max(0.0, (min(stop, end) - start).total_seconds()) for start, stop in minutes)
+    assert sum(averages(minutes, first, end)) * 300 == pytest.approx(total)
+    busy = busy_seconds(minutes, first, end)
+    assert busy <= min(total, 10_800) + 1e-6
+    covered = {minute for begin, long in spans for minute in range(begin, begin + long) if minute < 180}
+    assert busy == pytest.approx(60 * len(covered))
+
+
+async def test_charts_say_from_when_they_count_where_too_much_ended() -> None:
+    clock = FakeClock()
+    store = FakeStore([JOBS], clock)
+    history = History(store, clock)
+    now = clock.now()
+    await keep(store, [ended(n, now - timedelta(seconds=10 * n)) for n in range(MOST_AT_ONCE + 700)])
+    look = await history.look()
+    assert not look.is_whole
+    assert len(look.ended) >= MOST_AT_ONCE
+    assert f"since {look.since:%H:%M} UTC only" in charts(look, ["fake"])
+    assert look.since > now - timedelta(hours=24)
+    await clock.advance(60)
+    await keep(store, [ended(999_999, clock.now())])
+    later = await history.look()
+    assert len(later.ended) == len(look.ended) + 1
+    assert later.ended[-1].key == "past999999"
+
+
+async def test_looking_again_reads_only_what_is_new() -> None:
+    clock = FakeClock()
+    store = FakeStore([JOBS], clock)
+    history = History(store, clock)
+    await keep(store, [ended(n, clock.now()) for n in range(3)])
+    first = await history.look()
+    assert await history.look() is first, "fresh enough"
+    await clock.advance(60)
+    await keep(store, [ended(n, clock.now()) for n in range(3, 5)])
+    assert [job.key for job in (await history.look()).ended] == [f"past{n:06d}" for n in range(5)]
+    await clock.advance(24 * 3600 + 30)
+    assert [job.key for job in (await history.look()).ended] == []
 
 
 # --- in a browser

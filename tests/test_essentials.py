@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chatelier import Called, Pressed, Runtime, Said
+from chatelier import Called, Ended, Output, Pressed, Runtime, Said
 from chatelier.core.testing.platform import Shown
 from chatelier.plugins.essentials import Plugin as Essentials
 from chatelier.testing import FakeBackend, FakePlatform, Parts, running
@@ -125,12 +126,36 @@ async def test_status_lists_own_jobs_with_a_button_for_each(here: Room) -> None:
     jobs = [here.job(card) for card in cards]
     shown = await here.say("/status")
     assert all(job in shown.text for job in jobs)
-    assert sum(len(row) for row in shown.message.buttons) == 2
+    assert [button.label[-4:] for row in shown.message.buttons for button in row][:2] == [job[:4] for job in jobs]
     theirs = await here.say("/status", "bob")
     assert not any(job in theirs.text for job in jobs)
     await here.press(shown, jobs[0][:4])
     await here.network.until(lambda: "Cancelled" in cards[0].text)
     assert "Cancelled" not in cards[1].text
+
+
+async def test_status_tells_place_and_time_and_cancels_all_at_once(here: Room) -> None:
+    here.backend.hold = True
+    first = await here.make("one that took eight seconds")
+    await here.network.until(lambda: here.backend.runs)
+    begun = datetime(2026, 11, 22, tzinfo=UTC)
+    made = Output(n=0, node="1", name="fox.png")
+    here.backend.finish(
+        "", Ended(state="done", outputs=(made,), started_at=begun, ended_at=begun + timedelta(seconds=8))
+    )
+    await here.network.until(lambda: first.message.media)
+    cards = [await here.make(prompt) for prompt in ("a red fox", "a lighthouse", "a forest")]
+    theirs = await here.make("an owl", "bob")
+    shown = await here.say("/status")
+    lines = [line for line in shown.text.splitlines() if "Make" in line]
+    assert len(lines) == 3
+    assert all("about" in line for line in lines)
+    assert "place" in lines[-1]
+    await here.press(shown, "Cancel all", "bob")
+    await here.network.until(lambda: "somebody else" in here.network.last.text)
+    await here.press(shown, "Cancel all")
+    await here.network.until(lambda: all("Cancelled" in card.text for card in cards))
+    assert "Cancelled" not in theirs.text
 
 
 async def test_cancel_takes_one_job_or_all_of_ones_own(here: Room) -> None:

@@ -61,7 +61,7 @@ class House:
 
     async def order(self, event: Event, files: Sequence[Blob] = ()) -> Job:
         wanted = replace(wanted_run(PICTURE, {"prompt": "a fox"}), files={blob.sha256: blob for blob in files})
-        terms = Terms(open_orders=1_000, queue_seconds=60)
+        terms = Terms(open_orders=1_000, all_orders=1_000, queue_seconds=60)
 
         async def work(tx: Any) -> Job:
             order = await take(tx, "ada", Address.of(event), event.keys[0], [wanted], terms, command="make")

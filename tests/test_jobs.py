@@ -26,7 +26,7 @@ from chatelier.core.errors import Lost
 from chatelier.core.generation import words
 from chatelier.core.generation.jobs import ATTEMPTS, ORDERS
 from chatelier.core.generation.orders import Terms, ask_to_cancel, end, take
-from chatelier.core.generation.queue import status_line
+from chatelier.core.generation.queue import status_lines
 from chatelier.core.generation.results import info
 from chatelier.core.generation.workflow_commands import wanted_run
 from chatelier.core.leases import held
@@ -74,10 +74,11 @@ async def test_a_job_that_is_done_shows_its_picture_and_how_long_it_took(world: 
     job = await the_job(world)
     assert (job.state, job.attempts, job.claims) == ("done", 1, 0)
     assert job.run_ms == 10_500
-    assert "10.5 s on fake" in info(job)
+    assert "ran: 10.5 s" in info(job)
+    assert "server: fake" in info(job)
     await world.order("ada")
     (_, waiting) = await world.jobs()
-    assert "place 1, about 10 s" in await status_line(world.store, waiting)
+    assert "place 1, about 10 s" in (await status_lines(world.store, [waiting]))[0]
 
 
 async def test_words_and_notes_are_results_too(world: World) -> None:
@@ -351,7 +352,7 @@ async def went_away_in_mid_job(world: World, *others: Server) -> Job:
     first.down = True
     first.wake()
     await world.clock.advance(20)
-    assert words.AWAY in await status_line(world.store, await the_job(world))
+    assert words.AWAY in (await status_lines(world.store, [await the_job(world)]))[0]
     await world.clock.advance(100)
     return await the_job(world)
 
@@ -498,7 +499,7 @@ async def test_what_is_said_about_a_cancel_that_comes_too_late(world: World) -> 
 async def test_an_order_of_several_jobs_closes_with_the_last_one(world: World) -> None:
     to = Address(chat=CHAT, sender="fake:ada")
     wanted = [wanted_run(PICTURE, {"prompt": str(n)}) for n in range(2)]
-    terms = Terms(open_orders=1, queue_seconds=60)
+    terms = Terms(open_orders=1, all_orders=1_000, queue_seconds=60)
     order = await world.store.atomically(lambda tx: take(tx, "ada", to, "e", wanted, terms, command="make"))
     first, second = order.jobs
 
@@ -514,7 +515,7 @@ async def test_an_order_of_several_jobs_closes_with_the_last_one(world: World) -
     (row,) = await world.store.find(ORDERS, order="created")
     assert row.state == "closed"
     finals = [row for row in await world.store.find(MESSAGES, order="created") if row.job]
-    assert {row.job: row.replaces for row in finals} == {first: order.card, second: ""}
+    assert {row.job: row.replaces for row in finals} == {first: order.card}, "it says it for both"
 
 
 async def test_a_job_without_its_order_ends_all_the_same(world: World) -> None:

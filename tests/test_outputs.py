@@ -62,3 +62,13 @@ def test_what_is_shown_counts_from_0_though_a_preview_stands_before_it() -> None
     assert [(o.n, o.node) for o in outputs_of_results(nodes, graph)] == [(0, "2"), (1, "3"), (2, "1")]
     del graph["2"], graph["3"]
     assert [o.node for o in outputs_of_results(nodes, graph)] == ["1", "2", "3"]
+
+
+def test_a_solid_that_is_named_without_a_place_lies_among_the_outputs_and_counts_once() -> None:
+    graph = {node: {"class_type": "X", "inputs": {}} for node in ("1", "2")}
+    nodes = {
+        "1": {"3d": [{"filename": "fox.glb", "subfolder": "mesh", "type": "output"}]},
+        "2": {"result": ["mesh/fox.glb", {"position": 1}, None], "note": ["no.png"], "more": ["mesh\\Other.OBJ"]},
+    }
+    places = [output.remote for output in outputs_of_results(nodes, graph)]
+    assert places == [{"filename": name, "subfolder": "mesh", "type": "output"} for name in ("fox.glb", "Other.OBJ")]

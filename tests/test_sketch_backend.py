@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chatelier import Attempt, Backend, Blob, Ended, Gone, OperatorMust, Output, Progress, Refused
+from chatelier import Attempt, Backend, Blob, Ended, Frees, Gone, OperatorMust, Output, Progress, Refused
 from chatelier.plugins.sketch.backend import SketchBackend
 from chatelier.plugins.sketch.folders import Folders
 from chatelier.plugins.sketch.settings import SketchSettings
@@ -298,3 +299,26 @@ def test_a_second_process_on_the_same_folders_leaves_fresh_temporary_files_alone
     Folders(tmp_path, shared=True).prepare()
     assert fresh.exists()
     assert not old.exists()
+
+
+async def test_what_the_operator_said_of_it_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path, tags=["draft"], weight=0.5, places=3) as backend:
+        described = await backend.describe()
+        again = await backend.describe()
+    assert (described.tags, described.weight, described.places, described.memory) == (("draft",), 0.5, 3, 0)
+    assert again.classes is described.classes
+
+
+async def test_what_it_made_is_made_anew_when_it_let_go(tmp_path: Path) -> None:
+    async def made(one: Attempt) -> str:
+        await backend.submit(one)
+        _, ended = await watched(backend, one)
+        return ended.outputs[0].name
+
+    async with running(tmp_path) as backend:
+        assert isinstance(backend, Frees)
+        first = attempt()
+        name = await made(first)
+        assert await made(replace(first, id="again")) == name
+        await backend.free()
+        assert await made(replace(first, id="anew")) != name

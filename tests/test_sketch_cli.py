@@ -101,7 +101,9 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-@pytest.mark.parametrize("written", ["nonsense", "slow", "slow:soon", "freeze-after:", "garbage:1", "error", "error:"])
+@pytest.mark.parametrize(
+    "written", ["nonsense", "slow", "slow:soon", "freeze-after:", "garbage:1", "error", "error:", "memory"]
+)
 def test_wrong_faults_are_explained(written: str) -> None:
     with pytest.raises(WrongFault) as wrong:
         parse([written])
@@ -112,6 +114,7 @@ def test_wrong_faults_are_explained(written: str) -> None:
 def test_right_faults() -> None:
     faults = parse(
         ["slow:1.5", "freeze-after:2", "late-history:3", "error:A", "error:B", "garbage", "drop-socket", "lost-cancel"]
+        + ["memory:0.5", "full-memory"]
     )
     assert (faults.slow_seconds, faults.freeze_after, faults.late_history) == (1.5, 2, 3)
     assert faults.failing == {"A", "B"}
@@ -119,6 +122,8 @@ def test_right_faults() -> None:
     assert faults.drop_socket
     assert faults.lost_cancel
     assert not faults.die_in_job
+    assert faults.memory == 500_000_000
+    assert faults.full_memory
 
 
 class FewSettings:

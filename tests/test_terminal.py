@@ -249,7 +249,7 @@ async def test_a_number_is_the_next_commands_answer(here: Here) -> None:
     assert (code, again["state"]) == (0, "done")
     assert again["job"] not in ("", first["job"])
     assert len(here.saved) == 2
-    code, info = await say("3", "ada")
+    code, info = await say("6", "ada")
     assert again["job"] in info["text"]
     _, other = await say("1", "bob")
     assert other["job"] == ""
@@ -549,7 +549,7 @@ async def test_numbers_work_in_the_next_conversation(here: Here) -> None:
 
 
 async def test_the_number_of_tweak_opens_its_form_and_the_number_of_hide_hides(here: Here) -> None:
-    keyboard = Keyboard("/make a red fox", "2", "a blue fox", "7", "4")
+    keyboard = Keyboard("/make a red fox", "3", "a blue fox", "7", "6")
     lines = await here.chat(keyboard)
     assert keyboard.prompts[2].strip().lower() == "prompt (now a red fox):"
     assert [run.attempt.graph["1"]["inputs"]["seed"] for run in here.backend.runs.values()][1:] == [7]
@@ -569,7 +569,7 @@ async def test_a_caret_takes_the_picture_of_the_last_result(here: Here) -> None:
 
 
 async def test_a_caret_never_means_what_was_hidden(here: Here) -> None:
-    lines = await here.chat(Keyboard("/make a red fox", "4", "^ /look"))
+    lines = await here.chat(Keyboard("/make a red fox", "6", "^ /look"))
     assert any("no result here" in line for line in lines)
 
 
@@ -628,7 +628,7 @@ async def test_a_dash_takes_a_text_away_that_need_not_be_there(here: Here) -> No
 
 
 async def test_a_long_text_that_stands_there_is_shortened_to_one_line(here: Here) -> None:
-    keyboard = Keyboard("/make a red fox\n\x1b[2J" + "and more " * 50, "2")
+    keyboard = Keyboard("/make a red fox\n\x1b[2J" + "and more " * 50, "3")
     await here.chat(keyboard)
     (prompt,) = [each for each in keyboard.prompts if "now a red fox" in each]
     assert "\x1b" not in prompt

@@ -374,7 +374,10 @@ def test_check_refuses_what_no_server_answers(
 
 async def test_list_and_show_name_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(DATA / "graphs" / "tpl_flux_fill_outpaint_example.api.json", tmp_path / "fill.json")
-    (tmp_path / "fill.yaml").write_text("aliases: [outpaint]\nexpect_seconds: 9\ndescription: More picture.", "utf-8")
+    (tmp_path / "fill.yaml").write_text(
+        "aliases: [outpaint]\nexpect_seconds: 9\nrun_seconds: 90\ntags: [fast, big]\ndescription: More picture.",
+        "utf-8",
+    )
     (tmp_path / "bad.json").write_text("{}", "utf-8")
     catalogue = Catalogue([FolderSource(tmp_path)])
     write_list(catalogue)
@@ -388,6 +391,8 @@ async def test_list_and_show_name_everything(tmp_path: Path, capsys: pytest.Capt
         "bad.json",
         "outpaint",
         "about 9 s",
+        "90 s, then a run is stopped",
+        "fast, big",
         "More picture.",
         "image, required",
     ):

@@ -144,6 +144,8 @@ description: Only foxes.
 category: utility
 aliases: [f, fox, f]
 expect_seconds: 12.5
+run_seconds: 90
+tags: [fast, "24gb", fast]
 inputs:
   prompt: {required: true, label: Which fox}
   width: {min: 256, max: 1024, step: 64, default: 768}
@@ -158,6 +160,7 @@ outputs: [9]
     found = {item.name: item for item in workflow.inputs}
     assert (workflow.title, workflow.description, workflow.category) == ("Foxes", "Only foxes.", "utility")
     assert (workflow.aliases, workflow.expect_seconds, workflow.outputs) == (("f",), 12.5, ("9",))
+    assert (workflow.run_seconds, workflow.tags) == (90, ("fast", "24gb"))
     assert (found["prompt"].required, found["prompt"].default, found["prompt"].label) == (True, None, "Which fox")
     assert (found["width"].minimum, found["width"].maximum, found["width"].step, found["width"].default) == (
         256,
@@ -172,6 +175,13 @@ outputs: [9]
     assert (found["sampler"].type, found["sampler"].default) == ("text", "euler")
     assert (found["steps"].advanced, found["steps"].maximum) == (False, None)
     assert workflow.inputs[0].name == "prompt"
+
+
+async def test_what_a_workflow_asks_of_its_server_is_part_of_its_version(tmp_path: Path) -> None:
+    versions = {
+        (await one(tmp_path, sidecar)).version for sidecar in ("", "tags: [fast]", "run_seconds: 9", "run_seconds: 0")
+    }
+    assert len(versions) == 3, "saying nothing is the same as 0"
 
 
 async def test_an_input_may_be_called_as_comfydeploy_calls_it(tmp_path: Path) -> None:
@@ -228,6 +238,13 @@ async def test_an_added_input_takes_the_type_of_what_is_there(tmp_path: Path) ->
         ("zzzzzz: x", 1, "there are title"),
         ("title: x\ncategory: art", 2, "text to image"),
         ("title: x\nexpect_seconds: soon", 2, "valid number"),
+        ("title: x\nrun_seconds: long", 2, "valid number"),
+        ("run_seconds: -1", 1, "greater than or equal to 0"),
+        ("run_seconds: .inf", 1, "finite"),
+        ("title: x\ntags: fast", 2, "a list of words"),
+        ("tags: [fast, 24]", 1, "a list of words"),
+        ("tags: [two words]", 1, "a list of words"),
+        ("run_second: 5", 1, "did you mean run_seconds?"),
         ("inputs:\n  width:\n    min: many", 3, "valid number"),
         ("inputs:\n  width:\n    lable: x", 3, "did you mean label?"),
         ("inputs:\n  width:\n    default: [1]", 3, "a text, a number"),

@@ -77,6 +77,26 @@ def test_a_sent_file_counts_by_its_frames() -> None:
     assert count(graph, **{"a key": picture(7)}) == 7
 
 
+@pytest.mark.parametrize(
+    ("by", "decoded", "start", "name"),
+    [
+        ("SaveAudio", "VAEDecodeAudio", "EmptyLatentAudio", "an-id_00002_.flac"),
+        ("SaveAudioMP3", "VAEDecodeAudio", "EmptyAceStepLatentAudio", "an-id_00002_.mp3"),
+        ("SaveAudioOpus", "VAEDecodeAudio", "EmptyLatentAudio", "an-id_00002_.opus"),
+        ("SaveGLB", "VoxelToMesh", "EmptyLatentHunyuan3Dv2", "an-id_00002_.glb"),
+    ],
+)
+def test_sounds_and_bodies_are_counted_as_pictures_are(by: str, decoded: str, start: str, name: str) -> None:
+    graph = {
+        "0": node(start, batch_size=2),
+        "1": node("KSampler", latent_image=["0", 0]),
+        "2": node(decoded, **{PICTURES_FROM[decoded][0]: ["1", 0]}),
+        "3": node(by, **{PICTURES_FROM[by][0]: ["2", 0]}, filename_prefix="chatelier/day/an-id"),
+    }
+    (saver,) = savers(graph, "an-id", CLASSES, {})
+    assert [saver.count, saver.files[-1]["filename"]] == [2, name]
+
+
 @pytest.mark.parametrize("by", sorted(WHOLE))
 def test_an_animation_is_one_file_unless_lists_are_made(by: str) -> None:
     assert count(saving(empty(5), node("RepeatImageBatch", image=["0", 0]), by=by)) == 1

@@ -8,7 +8,8 @@ from ..keys import token
 from ..storage import Kind, Query, Record, Time, Tx
 from .messages import Value
 
-Verb = Literal["again", "tweak", "info", "hide", "up", "down", "cancel", "show"]
+Verb = Literal["again", "vary", "tweak", "upscale", "original", "info", "hide", "up", "down", "cancel", "stop", "show"]
+"""cancel: this job. stop: every job of its order."""
 VERBS: Mapping[str, Verb] = {verb: verb for verb in get_args(Verb)}
 
 

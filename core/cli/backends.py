@@ -1,53 +1,189 @@
-"""`chatelier backends`: what can run workflows now."""
+"""`chatelier backends`: what can run workflows now, and what the operator says about each of them while the gateway runs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Annotated, Any, Literal
 
 import typer
 
-from ..errors import ChatelierError
-from ..generation.backend import Backend
+from ..clock import SystemClock
+from ..errors import BadInput, ChatelierError
+from ..generation.backend import Backend, Description
+from ..generation.roster import Standing, set_standing, standings
 from ..log import redact
-from ..registered import backends_of
+from ..plugins import Plugins
+from ..registered import backends_of, open_store_of
+from ..settings import Settings
+from ..storage import Tx
 from ..supervise import guarded, reason
 from .context import EXIT_FAILED, Config, load_config, run
 from .tables import write_table
 
 ANSWER_SECONDS = 10.0
-Row = tuple[str, str, str, str, str, str]
-HEAD = ("backend", "state", "waiting", "running", "nodes", "detail")
+HEAD = (
+    "backend", "state", "standing", "waiting", "running", "places", "weight", "tags", "memory", "nodes", "detail",
+)  # fmt: skip
+OPEN, DRAINING, DISABLED = "open", "draining", "disabled"
+
+app = typer.Typer(help="What can run workflows now; drain, enable, disable or set one.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The backend, as `chatelier backends` lists it.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    @app.command("backends")
-    def list_backends(config: Config = None) -> None:
-        """List the backends and ask each how it is. Ends with 1 when none answers."""
-        settings, plugins = load_config(config)
-        rows = run(ask_all(list(backends_of(settings, plugins, _say).values())))
-        write_table(HEAD, rows)
-        if not any(row[1] == "up" for row in rows):
-            raise typer.Exit(EXIT_FAILED)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a backend is. found: what it says of itself, None when it does not answer. detail: in words, without secrets."""
+
+    name: str
+    state: Literal["up", "down", "broken"]
+    found: Description | None = None
+    detail: str = ""
+
+
+@app.callback(invoke_without_command=True)
+def list_backends(context: typer.Context, config: Config = None) -> None:
+    """List the backends and ask each how it is. Ends with 1 when none answers."""
+    if context.invoked_subcommand is not None:
+        return
+    settings, plugins = load_config(config)
+    backends = list(backends_of(settings, plugins, _say).values())
+    asked, found = run(_look(settings, plugins, backends))
+    write_table(HEAD, (_row(one, found.get(one.name, Standing(key=one.name))) for one in asked))
+    if not any(one.state == "up" for one in asked):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("drain")
+def drain_backend(name: Name, config: Config = None) -> None:
+    """Give it no new jobs; those that it has are finished."""
+    _set(config, name, draining=True)
+    typer.echo(
+        f"{name} is drained: it is given nothing new, and finishes what it has. "
+        f"`chatelier backends enable {name}` takes it back."
+    )
+
+
+@app.command("disable")
+def disable_backend(name: Name, config: Config = None) -> None:
+    """The same for one that will be away: that it does not answer is no fault then."""
+    _set(config, name, disabled=True)
+    typer.echo(
+        f"{name} is disabled: it is given nothing new, and nobody is told when it does not answer. "
+        f"`chatelier backends enable {name}` takes it back."
+    )
+
+
+@app.command("enable")
+def enable_backend(name: Name, config: Config = None) -> None:
+    """End drain and disable: it is given jobs again."""
+    _set(config, name, draining=False, disabled=False)
+    typer.echo(f"{name} is given jobs again.")
+
+
+@app.command("set")
+def set_backend(
+    name: Name,
+    weight: Annotated[
+        float | None, typer.Option(help="Its speed beside the others, until that was measured: 2 is twice as fast.")
+    ] = None,
+    tags: Annotated[
+        str | None, typer.Option(help='What workflows can ask for, with commas: "gpu,fast". "" is none.')
+    ] = None,
+    default: Annotated[bool, typer.Option("--default", help="Weight and tags back to what is configured.")] = False,
+    config: Config = None,
+) -> None:
+    """Change weight and tags while the gateway runs; that wins over the configuration, until --default."""
+    _set(config, name, **_wanted(weight, tags, default=default))
+    typer.echo(f"{name} is changed; a gateway that runs follows within a second or two.")
+
+
+def _wanted(weight: float | None, tags: str | None, *, default: bool) -> Mapping[str, Any]:
+    """The fields of a standing. Fails the command, in words."""
+    changes: dict[str, Any] = {}
+    if default:
+        changes = {"weight": None, "tags": None}
+    if weight is not None:
+        if not (weight > 0 and isfinite(weight)):
+            raise typer.BadParameter("a weight is a number above 0, such as 2.0", param_hint="--weight")
+        changes["weight"] = weight
+    if tags is not None:
+        changes["tags"] = tuple(dict.fromkeys(tag.strip() for tag in tags.split(",") if tag.strip()))
+    if not changes:
+        raise typer.BadParameter("say what to set: --weight, --tags or --default")
+    return changes
+
+
+def _set(config: Config, name: str, **changes: Any) -> None:
+    settings, plugins = load_config(config)
+    known = sorted(backends_of(settings, plugins, _say))
+    if name not in known:
+        raise BadInput(f"There is no backend {name}. There is: {', '.join(known) or 'none'}.")
+
+    async def work(tx: Tx) -> None:
+        await set_standing(tx, name, **changes)
+
+    async def change() -> None:
+        async with open_store_of(settings, plugins, SystemClock()) as store:
+            await store.atomically(work)
+
+    run(change())
 
 
 def _say(problem: str) -> None:
     typer.echo(redact(problem), err=True)
 
 
-async def ask_all(backends: Sequence[Backend]) -> list[Row]:
+async def _look(
+    settings: Settings, plugins: Plugins, backends: Sequence[Backend]
+) -> tuple[Sequence[Asked], Mapping[str, Standing]]:
+    """Backends answer whether the store does or not."""
+    asked = await ask_all(backends)
+    try:
+        async with open_store_of(settings, plugins, SystemClock()) as store:
+            return asked, await standings(store)
+    except ChatelierError as away:
+        _say(f"What was set for them is not known: {away}")
+        return asked, {}
+
+
+async def ask_all(backends: Sequence[Backend]) -> list[Asked]:
     """All at once, so that one that is down keeps nobody waiting."""
     return await asyncio.gather(*map(ask, backends))
 
 
-async def ask(backend: Backend) -> Row:
-    """Name, state, jobs waiting and running there, node classes, detail."""
+async def ask(backend: Backend) -> Asked:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             found = await guarded(backend.describe())
     except TimeoutError:
-        return backend.name, "down", "", "", "", f"no answer within {ANSWER_SECONDS:g} s"
+        return Asked(backend.name, "down", detail=f"no answer within {ANSWER_SECONDS:g} s")
     except ChatelierError as away:
-        return backend.name, "down", "", "", "", redact(str(away))
+        return Asked(backend.name, "down", detail=redact(str(away)))
     except Exception as error:  # noqa: BLE001 - a plugin's code; its bug must not hide how the others are
-        return backend.name, "broken", "", "", "", reason(error)
-    counts = (str(found.waiting), str(found.running), str(len(found.classes)))
-    return backend.name, "up", *counts, redact(found.detail)
+        return Asked(backend.name, "broken", detail=reason(error))
+    return Asked(backend.name, "up", found, redact(found.detail))
+
+
+def standing_word(standing: Standing) -> str:
+    """In one word, for tables."""
+    if standing.disabled:
+        return DISABLED
+    return DRAINING if standing.draining else OPEN
+
+
+def _row(asked: Asked, standing: Standing) -> tuple[str, ...]:
+    found = asked.found
+    weight = standing.weight or (found.weight if found else None)
+    tags = standing.tags if standing.tags is not None else (found.tags if found else ())
+    return (
+        asked.name,
+        asked.state,
+        standing_word(standing),
+        *((str(found.waiting), str(found.running), str(found.places)) if found else ("", "", "")),
+        f"{weight:g}" if weight else "",
+        ", ".join(tags),
+        f"{found.memory / 1e9:.1f} GB" if found and found.memory else "",
+        str(len(found.classes)) if found else "",
+        asked.detail,
+    )

@@ -10,11 +10,12 @@ from ..chat.inbox import ARRIVALS
 from ..chat.outbox import MESSAGES
 from ..errors import ChatelierError, OperatorMust
 from ..gateway import Runtime, open_runtime, usable
+from ..generation.roster import Standing, is_draining, standings
 from ..http.tokens import closed
 from ..log import redact
 from ..plugins import Plugins
 from ..settings import Settings
-from .backends import ask_all
+from .backends import Asked, ask_all, standing_word
 from .context import EXIT_FAILED, Config, config_path, load_config, run
 
 FREE_BYTES = 1_000_000_000
@@ -95,6 +96,9 @@ async def _inside(runtime: Runtime) -> AsyncIterator[Finding]:
         yield Finding("messages failed", f"{len(failed)}, the last: {failed[-1].words}", well=False, grave=False)
     for problem in runtime.problems:
         yield Finding("plugins", problem, well=False)
+    if await is_draining(runtime.store):
+        words = "draining, so no orders are taken; `chatelier drain --off` ends that"
+        yield Finding("gateway", words, well=False, grave=False)
     async for finding in _backends(runtime):
         yield finding
     yield Finding("workflows", ", ".join(one.name for one in runtime.catalogue.workflows) or "none")
@@ -105,9 +109,20 @@ async def _inside(runtime: Runtime) -> AsyncIterator[Finding]:
 
 async def _backends(runtime: Runtime) -> AsyncIterator[Finding]:
     """One that is down is grave only when it leaves none."""
-    rows = await ask_all(list(runtime.backends.values()))
-    for name, state, _, _, _, detail in rows:
-        yield Finding(f"backend {name}", f"{state}, {detail}" if detail else state, state == "up", grave=False)
-    if not any(row[1] == "up" for row in rows):
+    asked, found = await ask_all(list(runtime.backends.values())), await standings(runtime.store)
+    for one in asked:
+        yield _backend(one, found.get(one.name, Standing(key=one.name)))
+    up = [one.name for one in asked if one.state == "up"]
+    if not up:
         words = "none answers, so nothing can be made: start a server, or take `backends.sketch` back into the config"
         yield Finding("backends", words, well=False)
+    elif not any(name not in found or found[name].is_open for name in up):
+        words = "none of those that answer is given jobs: `chatelier backends enable NAME` takes one back"
+        yield Finding("backends", words, well=False)
+
+
+def _backend(asked: Asked, standing: Standing) -> Finding:
+    """That one is away which was disabled is as it should be."""
+    kept = "" if standing.is_open else standing_word(standing)
+    words = ", ".join(part for part in (asked.state, kept, asked.detail) if part)
+    return Finding(f"backend {asked.name}", words, asked.state == "up" or standing.disabled, grave=False)

@@ -11,7 +11,7 @@ from ..errors import ChatelierError, Refused
 from ..log import get_logger
 from ..plugins import Plugins
 from ..supervise import reason
-from . import backends, doctor, jobs, plugins, serve, store, workflows
+from . import backends, doctor, drain, jobs, plugins, serve, store, workflows
 from .context import EARLY, config_path, configure_log, fail, load_plugins
 
 log = get_logger(__name__)
@@ -32,7 +32,8 @@ def build(installed: Plugins) -> typer.Typer:
     serve.add_to(app)
     doctor.add_to(app)
     plugins.add_to(app)
-    backends.add_to(app)
+    drain.add_to(app)
+    app.add_typer(backends.app, name="backends")
     app.add_typer(jobs.app, name="jobs")
     app.add_typer(store.app, name="store")
     app.add_typer(workflows.app, name="workflows")

@@ -68,6 +68,8 @@ def write_workflow(workflow: Workflow) -> None:
         "what": workflow.description,
         "aliases": ", ".join(workflow.aliases),
         "takes": f"about {workflow.expect_seconds:g} s" if workflow.expect_seconds else "",
+        "limit": f"{workflow.run_seconds:g} s, then a run is stopped" if workflow.run_seconds else "",
+        "tags": ", ".join(workflow.tags),
         "source": workflow.source,
         "version": workflow.version,
     }

@@ -1,18 +1,20 @@
 """Progress as people see it: the card of each open order, redrawn while its jobs move."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
-from ..chat.buttons import OnJob
 from ..chat.line import Line
-from ..chat.messages import Button, Media, Reply
+from ..chat.messages import Media, Reply
 from ..chat.outbox import MESSAGES, Message
 from ..clock import Clock
 from ..errors import OperatorMust, Unavailable
 from ..media.blob import Blob
 from ..storage import Scalar, Store
 from . import words
-from .jobs import JOBS, ORDERS, Job
+from .jobs import JOBS, ORDERS, Job, Order
+from .orders import cancel_button
 from .queue import Line as QueueLine
 from .queue import Queue, usual_seconds
 
@@ -50,7 +52,7 @@ class Cards:
         self._jobs: list[Job] = []
         self._read_again_at = float("-inf")
         self._drawn: dict[str, Drawn] = {}
-        self._cards: dict[str, Message] = {}
+        self._cards: dict[str, tuple[Order, Message]] = {}
         self._busy_at: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -68,15 +70,15 @@ class Cards:
 
     async def _draw_all(self) -> bool:
         jobs = await self._open_jobs()
-        known = {job.key for job in jobs}
+        known = {job.order for job in jobs}
         self._drawn = {key: drawn for key, drawn in self._drawn.items() if key in known}
         self._cards = {key: card for key, card in self._cards.items() if key in known}
         if not jobs:
             self._busy_at.clear()
             return False
         line = await self._queue.now()
-        for job in jobs:
-            await self._draw(job, line)
+        for order, of_order in groupby(sorted(jobs, key=attrgetter("order")), attrgetter("order")):
+            await self._draw(order, list(of_order), line)
         return True
 
     async def _open_jobs(self) -> list[Job]:
@@ -89,47 +91,67 @@ class Cards:
             self._read_again_at = now + LOOK_SECONDS
         return self._jobs
 
-    async def _draw(self, job: Job, line: QueueLine) -> None:
-        card = self._cards.get(job.key) or await self._card_of(job)
-        if card is None:
+    async def _draw(self, key: str, jobs: Sequence[Job], line: QueueLine) -> None:
+        """jobs: those of the order that are open."""
+        found = self._cards.get(key) or await self._card_of(key)
+        if found is None:
             return
-        self._cards[job.key] = card
+        self._cards[key] = found
+        order, card = found
         now = self._clock.monotonic()
         if now - self._busy_at.get(card.conversation, -BUSY_SECONDS) >= BUSY_SECONDS:
             self._busy_at[card.conversation] = now
             await self._line.signal(card.chat, "busy")
         if card.receipts[0].editable:
-            await self._edit(job, card, await self._text(job, line))
+            several = len(order.jobs) > 1
+            text = await (self._text_of_several(order, jobs, line) if several else self._text(jobs[0], line))
+            preview = next((self._previews[job.key] for job in jobs if self._previews.get(job.key)), b"")
+            self._edit(order, card, text, preview)
 
-    async def _card_of(self, job: Job) -> Message | None:
-        """The message to redraw for this job, once it is sent; it does not change any more while the job is open."""
-        order = await self._store.get(ORDERS, job.order)
-        if order is None or order.jobs[0] != job.key:
-            return None
-        card = await self._store.get(MESSAGES, order.card)
-        return card if card is not None and card.state == "sent" and len(card.receipts) == 1 else None
+    async def _card_of(self, key: str) -> tuple[Order, Message] | None:
+        """The order and the message to redraw for it, once it is sent; it does not change any more while a job is open."""
+        order = await self._store.get(ORDERS, key)
+        card = await self._store.get(MESSAGES, order.card) if order else None
+        return (order, card) if order and card and card.state == "sent" and len(card.receipts) == 1 else None
 
     async def _text(self, job: Job, line: QueueLine) -> str:
         if job.cancel:
             return f"{words.card_waiting(job.title)}\n{words.CANCELLING}"
         if job.state == "storing":
             return words.card_storing(job.title)
-        away = job.seen is not None and job.seen.away
+        away = (job.seen is not None and job.seen.away) or (job.state == "queued" and line.away)
         left = None if away else line.seconds_left(job, await usual_seconds(self._store, job.workflow))
         if job.state == "running" and job.seen:
             title = words.AWAY if away else job.seen.title
             return words.card_running(job.title, job.seen.fraction, title, left)
         return words.card_waiting(job.title, line.place(job) or None, left, away=away)
 
-    async def _edit(self, job: Job, card: Message, text: str) -> None:
-        preview = self._previews.get(job.key, b"")
+    async def _text_of_several(self, order: Order, jobs: Sequence[Job], line: QueueLine) -> str:
+        job = jobs[0]
+        if all(each.cancel for each in jobs):
+            return f"{words.card_waiting(job.title)}\n{words.CANCELLING}"
+        begun = [each for each in jobs if each.state in ("running", "storing")]
+        at_work = [1.0 if each.state == "storing" else (each.seen and each.seen.fraction) or 0.0 for each in begun]
+        away = line.away if not begun else all(each.seen is not None and each.seen.away for each in begun)
+        usual = await usual_seconds(self._store, job.workflow)
+        lefts = [line.seconds_left(each, usual) or 0.0 for each in jobs]
+        return words.card_several(
+            job.title,
+            len(order.jobs) - len(jobs),
+            len(order.jobs),
+            sum(at_work) if begun else None,
+            min(line.place(each) for each in jobs) or None,
+            None if away else max(lefts) or None,
+            away=away,
+        )
+
+    def _edit(self, order: Order, card: Message, text: str, preview: bytes) -> None:
         look = Drawn(text=text, preview=hash(preview))
-        if self._drawn.get(job.key) == look:
+        if self._drawn.get(order.key) == look:
             return
-        self._drawn[job.key] = look
-        cancel = Button(label=words.CANCEL, payload=OnJob(job=job.key, verb="cancel").payload)
+        self._drawn[order.key] = look
         shown = (preview_media(preview),) if preview else ()
-        self._line.show(card, Reply(text=text, media=shown, buttons=((cancel,),)))
+        self._line.show(card, Reply(text=text, media=shown, buttons=((cancel_button(order.jobs),),)))
 
 
 def preview_media(data: bytes) -> Media:

@@ -1,19 +1,25 @@
-"""Claims jobs and runs each under its lease, two for every backend at once."""
+"""Begins the jobs that wait, each on the backend that placing chose, and goes on with those whose holder is gone."""
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
-from ..errors import Lost, OperatorMust, Unavailable
+from ..errors import ChatelierError, Exists, Lost, OperatorMust, Unavailable
+from ..keys import unique
 from ..leases import LEASE_SECONDS, Lease
 from ..log import context, get_logger
 from ..storage import Scalar, Tx
 from ..supervise import guarded
+from ..workflows.check import fitted
+from ..workflows.choices import models_of
+from ..workflows.graph import with_prefix
 from . import words
-from .jobs import ATTEMPTS, CLAIMS, JOBS, Job
+from .jobs import ATTEMPTS, CLAIMS, JOBS, ORDERS, RUNS, AttemptRow, Job, Seen
 from .leftovers import Leftovers
 from .orders import end
-from .placing import PLACES_A_BACKEND
+from .placing import Candidate, Choice
 from .run import JobRun, Workshop
+from .waiting import Waiting
 
 log = get_logger(__name__)
 
@@ -21,8 +27,17 @@ LOOK_SECONDS = 1.0
 """Besides the store's hints: when a lease lapses nobody is told."""
 CANCEL_LOOK_SECONDS = 5.0
 """The same for cancels that another process wrote."""
+CANCEL_PAUSE_SECONDS = 0.2
+"""The least time between two looks for cancels: jobs move all the time."""
 PUT_OFF_SECONDS = 5.0
 """Until a job is claimed again whose store or disk was away; that is no crash of the job's."""
+PARK_SECONDS = 5.0
+"""Until a job is looked at again that no backend can take now; it grows with the time that the job has waited."""
+PARK_LONGEST_SECONDS = 60.0
+RUNS_SECONDS = 30.0
+"""How old the measured times of runs may be that another process wrote."""
+HELD_A_PLACE = 4
+"""Jobs of this process for each place: those that store their results need none."""
 
 
 class Dispatcher:
@@ -30,29 +45,31 @@ class Dispatcher:
 
     def __init__(self, workshop: Workshop, account: str = "") -> None:
         self.shop = workshop
-        self.account = account
+        self.waiting = Waiting(workshop.store, workshop.placing, workshop.clock, account)
         self.running: dict[str, JobRun] = {}
         self._stopping = False
+        self._tasks: asyncio.TaskGroup
+        self._runs_read_at: dict[str, float] = {}
+
+    @property
+    def account(self) -> str:
+        return self.waiting.account
+
+    @account.setter
+    def account(self, account: str) -> None:
+        self.waiting.account = account
 
     async def run(self) -> None:
         """Until cancelled; then every job that still runs is given back."""
-        changes = self.shop.store.changes(JOBS)
-        places = asyncio.Semaphore(PLACES_A_BACKEND * max(1, len(self.shop.backends)))
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_cancels(), name="cancels")
-            tasks.create_task(Leftovers(self.shop).run(), name="lost attempts")
-            while True:
-                await places.acquire()
-                job = await self._claim()
-                if job is None:
-                    places.release()
-                    await changes.wait(LOOK_SECONDS)
-                    continue
-                task = tasks.create_task(self._hold(job), name=f"job {job.key}")
-                task.add_done_callback(lambda _: places.release())
+        async with asyncio.TaskGroup() as self._tasks:
+            self._tasks.create_task(self.shop.fleet.run(), name="fleet")
+            self._tasks.create_task(self._watch_cancels(), name="cancels")
+            self._tasks.create_task(Leftovers(self.shop).run(), name="lost attempts")
+            self._tasks.create_task(self._go_on(), name="lapsed jobs")
+            await self._begin()
 
     def stop_intake(self) -> None:
-        """Claim no more; what runs goes on."""
+        """Begin no more; what runs goes on."""
         self._stopping = True
 
     async def drained(self) -> None:
@@ -60,32 +77,176 @@ class Dispatcher:
         while self.running:
             await self.shop.clock.sleep(0.05)
 
-    async def _claim(self) -> Job | None:
+    # --- jobs that wait
+
+    async def _begin(self) -> None:
+        orders = self.shop.store.changes(ORDERS)
+        moved = self.shop.fleet.moved
+        while True:
+            try:
+                await self._begin_all()
+            except (Unavailable, OperatorMust) as away:
+                log.warning("store away", error=str(away))
+                await self.shop.clock.sleep(LOOK_SECONDS)
+            waits = {asyncio.ensure_future(orders.wait(LOOK_SECONDS)), asyncio.ensure_future(moved.wait())}
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+            moved.clear()
+
+    async def _begin_all(self) -> None:
+        """As many as there is room for now."""
+        fleet = self.shop.fleet
+        while not self._stopping and len(self.running) < HELD_A_PLACE * self._places and fleet.roomy():
+            if self.waiting.is_stale or not self.waiting.candidates:
+                await self.waiting.read()
+                await self._put_off_hopeless()
+                await self._read_runs()
+            choice = self.shop.placing.next(self.waiting.candidates)
+            if choice is not None:
+                await self._take_up(choice)
+            elif not self.waiting.candidates or not await self.waiting.look_deeper():
+                return
+
+    @property
+    def _places(self) -> int:
+        return sum(max(1, member.description.places) for member in self.shop.fleet.members.values())
+
+    async def _take_up(self, choice: Choice) -> None:
+        """Claim it, with a place and an attempt, in one transaction; then run it."""
+        candidate, member = choice.candidate, choice.member
+        self.waiting.remove(candidate)
+        attempt_id, place = unique(), member.free_place(self.shop.clock.monotonic())
+        assert place is not None  # noqa: S101 - it has room, so it has a place
+        graph = fitted(candidate.job.graph, member.description.classes)
+        models = models_of(graph)
+        prefix = f"chatelier/{self.shop.clock.now():%Y-%m-%d}/{attempt_id}"
+        row = AttemptRow(
+            key=attempt_id,
+            job=candidate.job.key,
+            backend=member.name,
+            place=f"{member.name}/{place}",
+            graph=with_prefix(graph, prefix),
+            created=self.shop.clock.now(),
+        )
+
+        async def work(tx: Tx) -> tuple[Job, AttemptRow] | None:
+            job = await tx.get(JOBS, candidate.job.key)
+            if job is None or not job.ready:
+                return None
+            if job.cancel:  # asked for while its last attempt came to nothing
+                return await end(tx, job, "cancelled", ""), row
+            if job.claims + 1 >= CLAIMS:
+                return await end(tx, job, "failed", words.CRASHED), row
+            stored = await tx.insert(ATTEMPTS, replace(row, created=tx.now))
+            begun = replace(
+                job,
+                ready=False,
+                state="submitting",
+                owner=self.shop.owner,
+                fence=job.fence + 1,
+                due=tx.now + timedelta(seconds=LEASE_SECONDS),
+                claims=job.claims + 1,
+                attempt=attempt_id,
+                attempts=job.attempts + 1,
+                backend=member.name,
+                seen=None,
+            )
+            return await tx.replace(JOBS, begun), stored
+
+        try:
+            taken = await self.shop.store.atomically(work)
+        except Exists:  # another process has this place
+            member.note_taken(place, self.shop.clock.monotonic())
+            return
+        if taken is not None and taken[0].open:
+            member.models = models or member.models
+            self.shop.changed(taken[0], candidate.job)
+            self._start(JobRun(self.shop, taken[0], taken[1], is_new=True))
+
+    async def _put_off_hopeless(self) -> None:
+        """Of what waits, jobs that nobody can take: they fail if that is for ever; otherwise they make way and are asked about again."""
+        fleet = self.shop.fleet
+        if not (fleet.is_known and fleet.answers):
+            return  # another process may see more, and it takes them at once
+        for candidate in list(self.waiting.candidates):
+            if not self.shop.placing.able(candidate) and candidate.cannot is not None:
+                self.waiting.remove(candidate)
+                await self._put_off(candidate)
+
+    async def _put_off(self, candidate: Candidate) -> None:
+        cannot = candidate.cannot
+        assert cannot is not None  # noqa: S101 - the caller looked
+
         async def work(tx: Tx) -> Job | None:
+            job = await tx.get(JOBS, candidate.job.key)
+            if job is None or not job.ready:
+                return None
+            if cannot.for_ever:
+                return await end(tx, job, "failed", cannot.words)
+            waited = (tx.now - job.created).total_seconds()
+            pause = min(PARK_LONGEST_SECONDS, max(PARK_SECONDS, waited / 4))
+            due = min(job.expires, tx.now + timedelta(seconds=pause))
+            return await tx.replace(JOBS, replace(job, ready=False, due=due, seen=Seen(phase="waiting", away=True)))
+
+        job = await self.shop.store.atomically(work)
+        if job is not None and not job.open:
+            self.shop.changed(job, candidate.job)
+
+    async def _read_runs(self) -> None:
+        """How long the workflows that wait take, as it was measured."""
+        now, placing = self.shop.clock.monotonic(), self.shop.placing
+        for workflow in {candidate.job.workflow for candidate in self.waiting.candidates}:
+            if now - self._runs_read_at.get(workflow, float("-inf")) >= RUNS_SECONDS:
+                self._runs_read_at[workflow] = now
+                placing.note_seconds(await self.shop.store.find(RUNS, {"workflow": workflow}, limit=10_000))
+
+    # --- jobs whose holder is gone, or that are due for another reason
+
+    async def _go_on(self) -> None:
+        changes = self.shop.store.changes(JOBS)
+        while True:
+            try:
+                while not self._stopping and (job := await self._claim()) is not None:
+                    if job.open:
+                        row = await self.shop.store.get(ATTEMPTS, job.attempt) if job.attempt else None
+                        self._start(JobRun(self.shop, job, row))
+            except (Unavailable, OperatorMust) as away:
+                log.warning("store away", error=str(away))
+            await self.shop.clock.sleep(LOOK_SECONDS)
+            await changes.wait(LOOK_SECONDS)
+
+    async def _claim(self) -> Job | None:
+        """The one that is due the longest. One that waits in the line is due when it expires."""
+
+        async def work(tx: Tx) -> tuple[Job, Job] | None:
             where: dict[str, Scalar] = {"account": self.account, "open": True} if self.account else {"open": True}
             job = await tx.claim(JOBS, where, owner=self.shop.owner, seconds=LEASE_SECONDS)
             if job is None:
                 return None
-            job = await tx.replace(JOBS, replace(job, claims=job.claims + 1))
-            if job.claims < CLAIMS:
-                return job
+            job = await tx.replace(JOBS, replace(job, ready=False, claims=job.claims + 1))
+            if job.claims < CLAIMS or job.state == "queued":
+                return job, job
             if attempt := await tx.get(ATTEMPTS, job.attempt):
-                await tx.replace(ATTEMPTS, replace(attempt, state="lost"))
-            return await end(tx, job, "failed", words.CRASHED)
+                await tx.replace(ATTEMPTS, replace(attempt, state="lost", place=""))
+            return await end(tx, job, "failed", words.CRASHED), job
 
-        if self._stopping or self.shop.clock.monotonic() < self.shop.placing.resting_until:
+        claimed = await self.shop.store.atomically(work)
+        if claimed is None:
             return None
-        try:
-            job = await self.shop.store.atomically(work)
-        except (Unavailable, OperatorMust) as away:
-            log.warning("store away", error=str(away))
-            await self.shop.clock.sleep(LOOK_SECONDS)
-            return None
-        return job if job is not None and job.open else None
+        job, before = claimed
+        if not job.open:
+            self.shop.changed(job, before)
+        return job
 
-    async def _hold(self, job: Job) -> None:
-        run = JobRun(self.shop, job)
-        self.running[job.key] = run
+    def _start(self, run: JobRun) -> None:
+        self.running[run.job.key] = run
+        self._tasks.create_task(self._hold(run), name=f"job {run.job.key}")
+
+    async def _hold(self, run: JobRun) -> None:
+        job = run.job
         with context(order=job.order, job=job.key):
             try:
                 async with Lease(self.shop.store, JOBS, job, clock=self.shop.clock, seconds=LEASE_SECONDS):
@@ -102,15 +263,17 @@ class Dispatcher:
                 log.exception("job interrupted", job=job.key)
             finally:
                 del self.running[job.key]
+                self.shop.fleet.moved.set()
 
     async def _watch_cancels(self) -> None:
         changes = self.shop.store.changes(JOBS)
         while True:
-            for run in [run for run in self.running.values() if not run.cancelled.is_set()]:
-                try:
-                    job = await self.shop.store.get(JOBS, run.job.key)
-                except (Unavailable, OperatorMust):
-                    break
-                if job is not None and job.cancel:
+            try:
+                asked = await self.shop.store.find(JOBS, {"open": True, "cancel": True}, order="created", limit=1_000)
+            except ChatelierError as away:
+                log.warning("cancels not read", error=str(away))
+            else:
+                for run in [self.running[job.key] for job in asked if job.key in self.running]:
                     run.cancelled.set()
+            await self.shop.clock.sleep(CANCEL_PAUSE_SECONDS)
             await changes.wait(CANCEL_LOOK_SECONDS)

@@ -12,6 +12,7 @@ from ..workflows.workflow import Graph
 from .backend import Output
 
 State = Literal["queued", "submitting", "submitted", "running", "storing", "done", "failed", "expired", "cancelled"]
+Origin = Literal["chat", "api", "batch"]
 CLAIMS = 3
 """At this claim without progress in between a job is failed: it crashed whoever took it before."""
 
@@ -30,7 +31,7 @@ class Order(Record):
     jobs: tuple[str, ...]
     card: str
     state: Literal["open", "closed"] = "open"
-    origin: Literal["chat", "api", "batch"] = "chat"
+    origin: Origin = "chat"
     created: Time
 
 
@@ -52,8 +53,11 @@ class Seen:
 class Job(Leased):
     """One run of a workflow that must end well once.
 
+    turn: sorts all that waits (`turn_of`). ready: it waits in the line and may be begun; one that is put off is not, until it is due.
     values: as they were used, the seed among them. graph: API format with the values in it. files: the graph's file values → bytes.
+    tags: a backend must have all of them. run_seconds: the longest run, 0 for the gateway's limit.
     claims: since the last progress. cancel: somebody asked for it; who holds the job sees to it.
+    tried: backends where an attempt came to nothing. memory: bytes of the largest device that was too small, 0 for none.
     outputs: what the backend has, from *storing* on. run_ms: by the backend's clock. expires: a job that waits longer lapses.
     until: an attempt that was submitted is stopped then; set anew when it begins to run.
     """
@@ -67,12 +71,18 @@ class Job(Leased):
     graph: Graph
     files: Mapping[str, Blob] = field(default_factory=dict)
     shown_nodes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    run_seconds: float = 0.0
+    turn: str = ""
+    ready: bool = False
     state: State = "queued"
     open: bool = True
     claims: int = 0
     attempt: str = ""
     attempts: int = 0
     backend: str = ""
+    tried: tuple[str, ...] = ()
+    memory: int = 0
     cancel: bool = False
     seen: Seen | None = None
     outputs: tuple[Output, ...] = ()
@@ -93,14 +103,23 @@ class Job(Leased):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRow(Record):
-    """One submission of a job to one backend, stored before the backend hears of it. key: the attempt's id, a UUID."""
+    """One submission of a job to one backend, stored before the backend hears of it. key: the attempt's id, a UUID.
+
+    place: the one of the backend's places that it has, "" once it has ended. No two attempts have the same, whoever made them.
+    """
 
     job: str
     backend: str
+    place: str = ""
     state: Literal["submitting", "submitted", "ended", "lost"] = "submitting"
     remote: str = ""
     graph: Graph
     created: Time
+
+    @property
+    def number(self) -> int:
+        """Of its place."""
+        return int(self.place.rpartition("/")[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,15 +137,28 @@ class Result(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload(Record):
-    """A person's open orders: the record that a limit on them is guarded by. key: the person's."""
+    """A person's open orders, and how many of their jobs are open: the record that a limit is guarded by. key: the person's."""
 
     orders: tuple[str, ...] = ()
+    jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd(Record):
+    """Everybody's open orders: the record that the limit in all is guarded by. There is one, under the key `ALL`."""
+
+    orders: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs(Record):
-    """How long a workflow takes. key: its name. run_ms: of the last ten runs, the newest first."""
+    """How long a workflow takes. key: its name for all backends together, `<name>@<backend>` for one of them.
 
+    run_ms: of the last ten runs, the newest first.
+    """
+
+    workflow: str = ""
+    backend: str = ""
     run_ms: tuple[int, ...] = ()
 
     @property
@@ -149,22 +181,44 @@ JOBS = Kind(
     name="jobs",
     record=Job,
     queries=(
+        Query(("ready",), "turn"),
+        Query(("account", "ready"), "turn"),
+        Query(("ready", "workflow"), "turn"),
+        Query(("ready",), "workflow"),
         Query(("open",), "due"),
         Query(("account", "open"), "due"),
+        Query(("open", "cancel"), "created"),
         Query(("account", "open"), "created"),
         Query(("open",), "created"),
+        Query(("open",), "ended"),
         Query(("state",), "created"),
         Query(("person",), "created"),
         Query((), "created"),
     ),
 )
 ATTEMPTS = Kind(
-    name="attempts", record=AttemptRow, queries=(Query(("job",), "created"), Query(("backend", "state"), "created"))
+    name="attempts",
+    record=AttemptRow,
+    unique=("place",),
+    queries=(Query(("job",), "created"), Query(("backend", "state"), "created")),
 )
 RESULTS = Kind(name="results", record=Result, queries=(Query(("job",), "n"), Query((), "created")))
 WORKLOADS = Kind(name="workloads", record=Workload)
-RUNS = Kind(name="runs", record=Runs)
+CROWDS = Kind(name="crowds", record=Crowd)
+ALL = "all"
+RUNS = Kind(name="runs", record=Runs, queries=(Query(("workflow",)),))
 RECENT_RUNS = 10
+LANES: Mapping[Origin, str] = {"chat": "0", "api": "0", "batch": "1"}
+"""By an order's origin: somebody waits for the first two."""
+
+
+def turn_of(origin: Origin, ahead: int, moment: str, n: int) -> str:
+    """A job's turn, fixed when it is ordered: the lane, how many jobs of its person were open, and when.
+
+    So nobody's tenth job goes before somebody's first, and what waits longest is next among equals. moment: milliseconds
+    since 1970, 13 digits. n: its number among its order's jobs, which count as open before it.
+    """
+    return f"{LANES[origin]}.{min(ahead + n, 9_999):04d}.{moment}.{n:03d}"
 
 
 def result_owner(job: str, n: int) -> str:
@@ -177,10 +231,11 @@ async def results_of(reads: Reads, job: str) -> list[Result]:
     return await reads.find(RESULTS, {"job": job}, order="n", limit=1_000)
 
 
-async def note_run(tx: Tx, workflow: str, run_ms: int) -> None:
-    """Remember how long it took, for what people are told to expect."""
-    runs = await tx.get(RUNS, workflow)
-    if runs is None:
-        await tx.insert(RUNS, Runs(key=workflow, run_ms=(run_ms,)))
-    else:
-        await tx.replace(RUNS, replace(runs, run_ms=(run_ms, *runs.run_ms)[:RECENT_RUNS]))
+async def note_run(tx: Tx, workflow: str, backend: str, run_ms: int) -> None:
+    """Remember how long it took: for what people are told to expect, and for who is given the next one."""
+    for key, where in ((workflow, ""), (f"{workflow}@{backend}", backend)):
+        runs = await tx.get(RUNS, key)
+        if runs is None:
+            await tx.insert(RUNS, Runs(key=key, workflow=workflow, backend=where, run_ms=(run_ms,)))
+        else:
+            await tx.replace(RUNS, replace(runs, run_ms=(run_ms, *runs.run_ms)[:RECENT_RUNS]))

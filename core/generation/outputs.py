@@ -10,6 +10,9 @@ from .backend import Output
 TEXT_KEYS = frozenset({"text", "string"})
 """Keys under which nodes show words: ComfyUI's own, and those of widespread custom nodes."""
 
+SOLIDS = (".glb", ".gltf", ".obj", ".fbx", ".stl", ".ply", ".usdz")
+"""Endings of 3D files, which some nodes of newer servers name without saying where they are: in the folder for outputs."""
+
 
 def outputs_of_results(results: Mapping[str, Any], graph: Graph) -> tuple[Output, ...]:
     """What each node said of its results (`outputs` of ComfyUI's history), in the order of the graph.
@@ -44,6 +47,9 @@ def _results(said: Any) -> Iterator[tuple[str, dict[str, str], str | None]]:
                     yield _file_name(filename), _remote(item, filename), None
                 case str(text) if key in TEXT_KEYS:
                     yield f"{key}.txt", {}, text
+                case str(path) if path.lower().endswith(SOLIDS):
+                    subfolder, _, filename = path.replace("\\", "/").rpartition("/")
+                    yield filename, {"filename": filename, "subfolder": subfolder, "type": "output"}, None
 
 
 def _file_name(filename: str) -> str:

@@ -1,119 +1,174 @@
-"""Which backend takes a job: those that can run it, then the one with the least before it."""
+"""Which job is begun next, and on which backend. Nothing here waits or reads: it goes by what the fleet knows.
 
-import asyncio
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+First who can run it at all; of these the one that is expected to have finished it first. docs/dispatching.md tells it in words.
+"""
 
-from ..errors import ChatelierError, Refused, Unavailable
-from ..log import get_logger
-from ..supervise import guarded
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..clock import Clock
 from ..workflows.check import fitted, lacks
+from ..workflows.choices import models_of
 from . import words
-from .backend import Backend, Description
-from .jobs import Job
+from .fleet import Classes, Fleet, Member
+from .jobs import Job, Runs
 
-log = get_logger(__name__)
-
-RETRY_SECONDS = 5.0
-"""Until a job is looked at again for which no backend answered."""
-FULL_SECONDS = 0.5
-"""Until a job is looked at again that found every backend for it full."""
-DESCRIBE_SECONDS = 12.0
-"""A backend that takes longer to say how it is does not answer. Above the ten seconds that a look at a server may take."""
-SILENT_SECONDS = 30.0
-"""So long a backend that did not answer in time is not asked again: each question would hold up a job."""
-PLACES_A_BACKEND = 2
-"""One job runs and one is queued there; the rest wait here, where cancel and re-routing are cheap."""
-
-
-class Nowhere(ChatelierError):
-    """No backend that could take it answers and has room now.
-
-    after: seconds until it is worth asking again. is_everywhere: none of the process's backends answers at all.
-    is_away: those that could take it do not answer; otherwise they are full.
-    """
-
-    def __init__(self, after: float, *, is_away: bool = False, is_everywhere: bool = False) -> None:
-        super().__init__(words.NO_BACKEND)
-        self.after = after
-        self.is_away = is_away
-        self.is_everywhere = is_everywhere
+SWITCH_SECONDS = 10.0
+"""What a backend is worth more that has the job's models loaded: about what a checkpoint of 6 GB takes from a common SSD."""
+PASSED_SECONDS = 60.0
+"""So long a job may be passed over for others whose models are loaded."""
+UNKNOWN_SECONDS = 10.0
+"""Of a run of which nothing is known yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Able:
-    """A backend that can run the job."""
+class Cannot:
+    """No backend can take the job now. words: why; for_ever: none ever will, as things are configured."""
 
-    name: str
-    backend: Backend
-    description: Description
+    words: str
+    for_ever: bool
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A job that waits, and what is known of it. passed_at: when it was first passed over, None for not yet."""
+
+    job: Job
+    models: frozenset[str]
+    passed_at: float | None = None
+    generation: int = -1
+    able: Mapping[str, Member] = field(default_factory=dict)
+    cannot: Cannot | None = None
+
+    @classmethod
+    def of(cls, job: Job) -> "Candidate":
+        return cls(job=job, models=models_of(job.graph))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """This one, there."""
+
+    candidate: Candidate
+    member: Member
 
 
 class Placing:
-    """given: how many jobs of this process each backend has; its own count shows them a moment later."""
+    """usual: seconds of a run of a workflow on any backend, as far as it was measured."""
 
-    def __init__(self, backends: Mapping[str, Backend], *, describe_seconds: float = DESCRIBE_SECONDS) -> None:
-        self.backends = backends
-        self.given: Counter[str] = Counter()
-        self.resting_until = float("-inf")
-        self._describe_seconds = describe_seconds
-        self._silent_until: dict[str, float] = {}
+    def __init__(self, fleet: Fleet, clock: Clock) -> None:
+        self._fleet = fleet
+        self._clock = clock
+        self.usual: dict[str, float] = {}
+        self._lacking: dict[tuple[str, int], tuple[Classes, str]] = {}
 
-    def rest(self, until: float) -> None:
-        """No backend of this process answers: it claims nothing before then, so that another process can."""
-        self.resting_until = until
-
-    async def able(self, job: Job) -> list[Able]:
-        """Raises Refused, in words, when every backend lacks something; Nowhere when none that could take it answers."""
-        names = [name for name in self.backends if self._has_room(name)]
-        answers = await asyncio.gather(*(self._described(name) for name in names))
-        able: list[Able] = []
-        missing: dict[str, str] = {}
-        for name, description in zip(names, answers, strict=True):
-            if description is None:
-                continue
-            if lack := lacks(fitted(job.graph, description.classes), description.classes):
-                missing[name] = lack
-            else:
-                able.append(Able(name, self.backends[name], description))
-        if not able:
-            self._say_why(missing, is_any_full=len(names) < len(self.backends))
-        return able
-
-    def least(self, able: list[Able]) -> Able:
-        """The one with the least before it. Raises Nowhere when all of them were filled in the meantime."""
-        roomy = [one for one in able if self._has_room(one.name)]
+    def next(self, waiting: Sequence[Candidate]) -> Choice | None:
+        """waiting: by turn. None when none of them can be begun now."""
+        roomy = self._fleet.roomy()
         if not roomy:
-            raise Nowhere(FULL_SECONDS)
-        return min(roomy, key=lambda one: (self._load(one), one.name))
-
-    def _say_why(self, missing: Mapping[str, str], *, is_any_full: bool) -> None:
-        if is_any_full:
-            raise Nowhere(FULL_SECONDS)
-        if missing and len(missing) == len(self.backends):
-            raise Refused(f"{words.NO_BACKEND}: {'; '.join(f'{name} {lack}' for name, lack in missing.items())}.")
-        raise Nowhere(RETRY_SECONDS, is_away=True, is_everywhere=not missing)
-
-    async def _described(self, name: str) -> Description | None:
-        """None when it does not answer."""
-        now = asyncio.get_running_loop().time
-        if now() < self._silent_until.get(name, float("-inf")):
             return None
-        try:
-            async with asyncio.timeout(self._describe_seconds):
-                return await guarded(self.backends[name].describe())
-        except Unavailable:
-            pass
-        except TimeoutError:
-            log.warning("backend too slow to be described", backend=name)
-            self._silent_until[name] = now() + SILENT_SECONDS
-        except Exception:  # a backend's own code may raise anything; the others go on
-            log.exception("backend cannot be described", backend=name)
+        for candidate in waiting:
+            able = self.able(candidate)
+            free = [member for member in roomy if member.name in able]
+            if free:
+                first = Choice(candidate, self.best(candidate, free))
+                return self._kept_warm(first, waiting) or first
         return None
 
-    def _has_room(self, name: str) -> bool:
-        return self.given[name] < PLACES_A_BACKEND
+    def best(self, candidate: Candidate, free: Iterable[Member]) -> Member:
+        """Where it is expected to have finished first."""
+        return min(free, key=lambda member: (self.expected(candidate, member), member.name))
 
-    def _load(self, one: Able) -> int:
-        return max(one.description.waiting + one.description.running, self.given[one.name])
+    def expected(self, candidate: Candidate, member: Member) -> float:
+        """Seconds until it would be done there, less what its models are worth if they are loaded."""
+        bonus = SWITCH_SECONDS if candidate.models and candidate.models <= member.models else 0.0
+        return (member.load + 1) * self.seconds(candidate.job.workflow, member) - bonus
+
+    def seconds(self, workflow: str, member: Member) -> float:
+        """A usual run of it there: measured there, else elsewhere, else a guess."""
+        measured = member.seconds.get(workflow)
+        if measured is not None:
+            return measured
+        return self.usual.get(workflow, UNKNOWN_SECONDS) / member.weight
+
+    def _kept_warm(self, first: Choice, waiting: Sequence[Candidate]) -> Choice | None:
+        """Another job that needs the models which this backend has loaded, if the first one may still be passed over."""
+        head, member = first.candidate, first.member
+        if not member.models or head.models == member.models or not head.models:
+            return None
+        now = self._clock.monotonic()
+        if head.passed_at is not None and now - head.passed_at >= PASSED_SECONDS:
+            return None
+        for other in waiting:
+            if other.models == member.models and member.name in self.able(other):
+                head.passed_at = now if head.passed_at is None else head.passed_at
+                return Choice(other, member)
+        return None
+
+    def note_seconds(self, found: Iterable[Runs]) -> None:
+        """Times that were measured, by whatever process: of a workflow in all, and on each backend."""
+        for runs in found:
+            if runs.seconds is None:
+                continue
+            member = self._fleet.members.get(runs.backend)
+            if not runs.backend:
+                self.usual[runs.workflow] = runs.seconds
+            elif member is not None:
+                member.seconds.setdefault(runs.workflow, runs.seconds)
+
+    # --- who can run it at all
+
+    def able(self, candidate: Candidate) -> Mapping[str, Member]:
+        """By name, whether they have room or not. None of them: `candidate.cannot` says why."""
+        if candidate.generation != self._fleet.generation:
+            candidate.generation = self._fleet.generation
+            able, candidate.cannot = self._sorted_out(candidate.job)
+            candidate.able = {member.name: member for member in self._preferred(candidate, able)}
+        return candidate.able
+
+    def _sorted_out(self, job: Job) -> tuple[list[Member], Cannot | None]:
+        able: list[Member] = []
+        lacking: dict[str, str] = {}
+        for member in self._fleet.members.values():
+            if not member.answers:
+                continue
+            if lack := self._lack(job, member):
+                lacking[member.name] = lack
+            elif member.takes_jobs:
+                able.append(member)
+        if able:
+            return able, None
+        for_ever = self._fleet.is_known and len(lacking) == len(self._fleet.members)
+        reasons = "; ".join(f"{name} {lack}" for name, lack in lacking.items())
+        return able, Cannot(f"{words.NO_BACKEND}: {reasons}." if reasons else words.NO_BACKEND, for_ever)
+
+    def _preferred(self, candidate: Candidate, able: Sequence[Member]) -> Sequence[Member]:
+        """Of these, if there are such: with more memory than was too little; not tried yet; that run its models."""
+        now, job = self._clock.monotonic(), candidate.job
+        for is_preferred in (
+            lambda member: not job.memory or member.description.memory > job.memory,
+            lambda member: member.name not in job.tried,
+            lambda member: not member.is_bad_for(candidate.models, now),
+        ):
+            able = [member for member in able if is_preferred(member)] or able
+        return able
+
+    def _lack(self, job: Job, member: Member) -> str:
+        """What keeps it from running there for ever, "" for nothing."""
+        if missing := sorted(set(job.tags) - member.tags):
+            return words.lacks_tags(missing)
+        classes = member.description.classes
+        key = (job.key, id(classes))
+        if key not in self._lacking:
+            self._lacking[key] = (classes, lacks(fitted(job.graph, classes), classes))
+        return self._lacking[key][1]
+
+    def forget_all_but(self, jobs: Iterable[str]) -> None:
+        """Keep what was found out about these jobs only."""
+        kept = set(jobs)
+        self._lacking = {key: found for key, found in self._lacking.items() if key[0] in kept}
+
+    def others(self, job: Job) -> Iterator[Member]:
+        """Those with room now that could run it beside the one that has it."""
+        able = self.able(Candidate.of(job))
+        return (member for member in self._fleet.roomy() if member.name in able and member.name != job.backend)

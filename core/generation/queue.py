@@ -1,12 +1,13 @@
 """Who is before whom, and about how long it takes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..clock import Clock
 from ..storage import Reads, Store
 from . import words
+from .fleet import Fleet
 from .jobs import JOBS, RUNS, Job
 
 SHOWN = 1_000
@@ -20,11 +21,12 @@ AT_BACKENDS = ("submitting", "submitted")
 class Line:
     """All open jobs as they stood at one moment.
 
-    places: of each that waits here; 1 is next. running: how many jobs each backend runs.
+    places: of each that waits here; 1 is next. running: how many jobs each backend runs. away: no backend answers.
     """
 
     places: Mapping[str, int] = field(default_factory=dict)
     running: Mapping[str, int] = field(default_factory=dict)
+    away: bool = False
 
     def place(self, job: Job) -> int:
         """How many begin before it, and itself; 0 when nothing is before it."""
@@ -40,22 +42,25 @@ class Line:
         return usual * (1 + math.ceil(max(0, before) / max(1, len(self.running))))
 
 
-async def line_now(reads: Reads) -> Line:
+async def line_now(reads: Reads, *, away: bool = False) -> Line:
     """Read it. A job that was given to a backend and does not run yet is before all that wait here."""
-    waiting = await reads.find(JOBS, {"state": "queued"}, order="created", limit=SHOWN)
-    begun = [job for state in AT_BACKENDS for job in await reads.find(JOBS, {"state": state}, order="created")]
+    waiting = await reads.find(JOBS, {"ready": True}, order="turn", limit=SHOWN)
+    begun = 0
+    for state in AT_BACKENDS:
+        begun += len(await reads.find(JOBS, {"state": state}, order="created", limit=SHOWN))
     running: dict[str, int] = {}
-    for job in await reads.find(JOBS, {"state": "running"}, order="created"):
+    for job in await reads.find(JOBS, {"state": "running"}, order="created", limit=SHOWN):
         running[job.backend] = running.get(job.backend, 0) + 1
-    return Line({job.key: n for n, job in enumerate(waiting, start=1 + len(begun))}, running)
+    return Line({job.key: n for n, job in enumerate(waiting, start=1 + begun)}, running, away)
 
 
 class Queue:
     """The line of this store, read at most every two seconds however many look at it."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, fleet: Fleet) -> None:
         self._store = store
         self._clock = clock
+        self._fleet = fleet
         self._line = Line()
         self._read_at = -FRESH_SECONDS
 
@@ -63,7 +68,8 @@ class Queue:
         """Raises Unavailable."""
         now = self._clock.monotonic()
         if now - self._read_at >= FRESH_SECONDS:
-            self._line = await line_now(self._store)
+            away = self._fleet.is_known and not self._fleet.answers
+            self._line = await line_now(self._store, away=away)
             self._read_at = now
         return self._line
 
@@ -80,7 +86,11 @@ async def open_jobs(reads: Reads, person: str) -> list[Job]:
     return [job for job in reversed(recent) if job.open]
 
 
-async def status_line(reads: Reads, job: Job) -> str:
-    """One job as `/status` shows it."""
+async def status_lines(reads: Reads, jobs: Sequence[Job]) -> list[str]:
+    """Jobs as `/status` shows them."""
     line = await line_now(reads)
+    return [await _status(reads, job, line) for job in jobs]
+
+
+async def _status(reads: Reads, job: Job, line: Line) -> str:
     return words.status(job, line.place(job), line.seconds_left(job, await usual_seconds(reads, job.workflow)))

@@ -1,16 +1,16 @@
 """One claimed job, from wherever its record stands to its end. docs/jobs.md has the table that this walks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from structlog.contextvars import bind_contextvars
 
+from ..chat.buttons import Verb
 from ..clock import Clock
-from ..errors import BadInput, Gone, Lost, OperatorMust, Refused, Retry, Unavailable, Uncertain
-from ..keys import unique
+from ..errors import BadInput, ChatelierError, Gone, Lost, OperatorMust, Refused, Retry, Unavailable, Uncertain
 from ..leases import held
 from ..log import get_logger
 from ..media.blob import Blob, Blobs
@@ -18,13 +18,13 @@ from ..media.references import refer
 from ..storage import Store, Tx
 from ..streams import closing
 from ..supervise import guarded, in_time
-from ..workflows.check import fitted
-from ..workflows.graph import with_prefix
+from ..workflows.choices import models_of
 from . import results, words
 from .backend import Attempt, Backend, Ended, Output, Progress
+from .fleet import Fleet
 from .jobs import ATTEMPTS, JOBS, RESULTS, AttemptRow, Job, Result, Seen, note_run, result_owner, results_of
 from .orders import close, end
-from .placing import Able, Nowhere, Placing
+from .placing import Candidate, Placing
 
 log = get_logger(__name__)
 
@@ -42,19 +42,34 @@ FETCH_AGAIN_SECONDS = 10.0
 """Until a result is fetched or stored again."""
 CANCEL_SECONDS = 30.0
 """So long a backend is told to stop; one that does not answer then no longer holds up who asked."""
+QUICK_SECONDS = 0.3
+"""Results that are here within so long are stored together with the end of their job."""
+QUICK_OUTPUTS = 4
+"""At most so many of them."""
+BEGIN_SECONDS = 0.3
+"""Until it is written that a job began: one that has ended by then needs no such record."""
 SILENT_SECONDS = 5.0
 """After so long people are told that the backend does not answer."""
 LIMIT_LOOK_SECONDS = 30.0
 """How often a limit that moves, because the attempt began to run, is read again."""
 
 
+def _nobody(job: Job, before: Job) -> None:
+    """Watches."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """What every run needs. previews: the latest preview of each running job, never stored."""
+    """What every run needs. previews: the latest preview of each running job, never stored.
+
+    offers: of a workflow's results, by its name, beyond what every result offers.
+    changed: called with a job and itself before, once it was moved to another state.
+    """
 
     store: Store
     blobs: Blobs
     backends: Mapping[str, Backend]
+    fleet: Fleet
     placing: Placing
     clock: Clock
     owner: str
@@ -62,6 +77,8 @@ class Workshop:
     run_seconds: float
     fetch_seconds: float
     previews: dict[str, bytes] = field(default_factory=dict)
+    offers: Callable[[str], Collection[Verb]] = results.nothing_more
+    changed: Callable[[Job, Job], None] = _nobody
 
 
 class Settled(Exception):
@@ -69,25 +86,42 @@ class Settled(Exception):
 
 
 class JobRun:
-    """Holds the job's lease; every write proves it. Raises Lost when somebody else took the job over."""
+    """Holds the job's lease; every write proves it. Raises Lost when somebody else took the job over.
 
-    def __init__(self, workshop: Workshop, job: Job) -> None:
+    row: its attempt, None where it has none. is_new: the backend cannot have heard of that one.
+    """
+
+    def __init__(self, workshop: Workshop, job: Job, row: AttemptRow | None, *, is_new: bool = False) -> None:
         self.shop = workshop
-        self.job = job
+        self._job = job
         self.fence = job.fence
         self.cancelled = asyncio.Event()
+        self._row = row
+        self._is_new = is_new
+        self._is_there = False
         self._written = -PROGRESS_SECONDS
         self._latest = Progress(phase="waiting")
         self._writing_later: asyncio.Task[None] | None = None
-        self._given = ""
         self._away_since: float | None = None
+        self._began: datetime | None = None
+        if row is not None and row.place:
+            workshop.fleet.give(job.key, row.backend, row.number)
+
+    @property
+    def job(self) -> Job:
+        """As it was committed last."""
+        return self._job
+
+    @job.setter
+    def job(self, job: Job) -> None:
+        before, self._job = self._job, job
+        if job.state != before.state:
+            self.shop.changed(job, before)
 
     async def live(self) -> None:
         """Walk the job to its end, or give it back for later."""
         if self.job.cancel:
             self.cancelled.set()
-        if self.job.attempt:
-            self._give_to(self.job.backend)
         try:
             while self.job.open:
                 await self._step()
@@ -95,93 +129,48 @@ class JobRun:
             pass
         finally:
             self.shop.previews.pop(self.job.key, None)
-            self._give_to("")
+            self._leave_place()
 
     async def _step(self) -> None:
         if self.job.attempt and self.job.backend not in self.shop.backends and self.job.state != "storing":
-            await self._requeue(0.0, sentence=words.BACKEND_GONE)
+            await self._requeue(sentence=words.BACKEND_GONE)
         match self.job.state:
             case "queued":
-                await self._submit_new()
-            case "submitting":
+                await self._back_in_line()
+            case "submitting" if not self._is_there:
                 await self._settle_submission()
-            case "submitted" | "running":
+            case "submitting" | "submitted" | "running":
                 await self._follow()
             case _:
                 await self._store_results()
 
-    # --- queued → submitting → submitted
+    # --- queued
 
-    async def _submit_new(self) -> None:
+    async def _back_in_line(self) -> None:
+        """It was put off, or its time is over."""
         if self.cancelled.is_set():
             await self._end("cancelled", "")
-            return
-        if self._has_expired():
+        elif self._has_expired():
             await self._end("expired", words.QUEUED_TOO_LONG)
-            return
-        if self.job.attempts >= self.shop.attempts:
+        elif self.job.attempts >= self.shop.attempts:
             await self._end("failed", self.job.words or words.LOST)
-            return
-        try:
-            able = await self._chosen()
-        except TimeoutError:  # the next step sees why
-            return
-        except Refused as no:
-            await self._end("failed", str(no))
-            return
-        except Nowhere as nowhere:
-            if nowhere.is_everywhere:  # another process may take it at once
-                self.shop.placing.rest(self.shop.clock.monotonic() + nowhere.after)
-            seen = Seen(phase="waiting", away=True) if nowhere.is_away else None
-            await self._give_back(0.0 if nowhere.is_everywhere else nowhere.after, seen=seen)
-        await self._store_attempt(able)
+        else:
+            able = self.shop.placing.able(Candidate.of(self.job))
+            await self._give_back(self.job.expires, ready=True, seen=None if able else self.job.seen)
 
-    async def _chosen(self) -> Able:
-        """Its place is taken at once. Raises TimeoutError when the job is cancelled or expires before."""
-        self._give_to("")
-        able = await in_time(self.shop.placing.able(self.job), self.cancelled.wait(), self._time_over())
-        chosen = self.shop.placing.least(able)
-        self._give_to(chosen.name)
-        return chosen
+    # --- submitting → submitted
 
-    async def _store_attempt(self, able: Able) -> None:
-        """It is stored before its backend hears of it."""
-        attempt_id = unique()
-        prefix = f"chatelier/{self.shop.clock.now():%Y-%m-%d}/{attempt_id}"
-        graph = with_prefix(fitted(self.job.graph, able.description.classes), prefix)
-
-        async def work(tx: Tx) -> Job:
-            job = await self._held(tx)
-            if job.cancel:
-                return await end(tx, job, "cancelled", "")
-            row = AttemptRow(key=attempt_id, job=job.key, backend=able.name, graph=graph, created=tx.now)
-            await tx.insert(ATTEMPTS, row)
-            return await tx.replace(
-                JOBS,
-                replace(
-                    job,
-                    state="submitting",
-                    attempt=attempt_id,
-                    backend=able.name,
-                    attempts=job.attempts + 1,
-                    seen=None,
-                ),
-            )
-
-        self.job = await self.shop.store.atomically(work)
-        if self.job.open:
-            await self._settle_submission(absent=True)
-
-    async def _settle_submission(self, *, absent: bool = False) -> None:
-        """Bring the stored attempt to its backend, once. absent: the backend cannot have heard of it; otherwise it is asked first."""
-        attempt = await self._attempt()
+    async def _settle_submission(self) -> None:
+        """Bring the stored attempt to its backend, once. Unless it is new, the backend is asked for it first."""
+        attempt, absent = self._attempt(), self._is_new
+        self._is_new = False
         deadline = self.shop.clock.monotonic() + UNKNOWN_SECONDS
         while not (absent and await self._submit(attempt)):
             if absent:  # what was sent may still be on its way
                 await self.shop.clock.sleep(LOOK_SECONDS)
             if self.shop.clock.monotonic() >= deadline:
-                await self._requeue(0.0)
-                return
+                self.shop.fleet.came_to_nothing(self.job.backend)
+                await self._requeue()
             found = await self._find(attempt)
             if found not in ("absent", "unknown"):
                 await self._submitted(attempt.remote or attempt.id)
@@ -204,9 +193,11 @@ class JobRun:
         except Refused as no:
             await self._end("failed", str(no))
         except Retry as later:
-            await self._requeue(later.after, counts=False)
-        except Unavailable:
-            await self._requeue(LOOK_SECONDS, counts=False)
+            self.shop.fleet.is_full(self.job.backend, later.after)
+            await self._requeue(counts=False)
+        except Unavailable as away:
+            self.shop.fleet.did_not_answer(self.job.backend, str(away))
+            await self._requeue(counts=False)
         except (Uncertain, TimeoutError):
             return False
         else:
@@ -220,18 +211,30 @@ class JobRun:
             return "unknown"
 
     async def _submitted(self, remote: str) -> None:
-        async def work(tx: Tx) -> Job:
-            job = await self._held(tx)
-            await self._mark_attempt(tx, "submitted", remote=remote)
-            until = max(job.expires, tx.now + timedelta(seconds=self.shop.run_seconds))
-            return await tx.replace(JOBS, replace(job, state="submitted", until=until, claims=0))
+        """The backend has it. An id of the backend's own must not be lost; otherwise the first progress writes it."""
+        self._is_there = True
+        if remote == self.job.attempt:
+            return
 
-        self.job = await self.shop.store.atomically(work)
+        async def work(tx: Tx) -> tuple[Job, AttemptRow | None]:
+            job = await self._held(tx)
+            row = await self._mark_attempt(tx, "submitted", remote=remote)
+            return await tx.replace(JOBS, replace(job, state="submitted", until=self._until(job, tx), claims=0)), row
+
+        self.job, self._row = await self.shop.store.atomically(work)
+
+    def _until(self, job: Job, tx: Tx) -> datetime:
+        """When an attempt that waits at its backend is stopped."""
+        return max(job.expires, tx.now + timedelta(seconds=self._run_seconds))
+
+    @property
+    def _run_seconds(self) -> float:
+        return self.job.run_seconds or self.shop.run_seconds
 
     # --- submitted, running → storing
 
     async def _follow(self) -> None:
-        attempt = await self._attempt()
+        attempt = self._attempt()
         canceller = asyncio.create_task(self._cancel_when_asked(attempt))
         try:
             ended = await self._watch(attempt, canceller)
@@ -279,6 +282,7 @@ class JobRun:
                         await self._progress(item)
             except Unavailable as away:
                 log.info("backend away in mid-job", backend=self.job.backend, error=str(away))
+                self.shop.fleet.did_not_answer(self.job.backend, str(away))
                 if await self._is_lost_to_another():
                     return Ended(state="lost", words=words.AWAY_TOO_LONG)
             await self.shop.clock.sleep(LOOK_SECONDS)
@@ -292,44 +296,42 @@ class JobRun:
             await self._note_away()
         if now - self._away_since < UNKNOWN_SECONDS:
             return False
-        try:
-            able = await self.shop.placing.able(self.job)
-        except (Nowhere, Refused):
-            return False
-        return any(one.name != self.job.backend for one in able)
+        return any(self.shop.placing.others(self.job))
 
     async def _progress(self, item: Progress) -> None:
         if item.preview:
             self.shop.previews[self.job.key] = item.preview
         self._latest = item
-        begins = item.phase == "running" and self.job.state != "running"
-        wait = 0.0 if begins else self._written + PROGRESS_SECONDS - self.shop.clock.monotonic()
-        if wait <= 0:
-            await self._write_progress(item, begins=begins)
-        elif self._writing_later is None:
+        if item.phase == "running" and self._began is None:
+            self._began = item.started_at or self.shop.clock.now()
+        if self._writing_later is None:
+            # A job that has ended by then needs no word of how it began.
+            wait = self._written + PROGRESS_SECONDS - self.shop.clock.monotonic()
+            wait = wait if self.job.state == item.phase else BEGIN_SECONDS
             self._writing_later = asyncio.create_task(self._write_after(wait))
 
     async def _write_after(self, seconds: float) -> None:
         """The last of many is not lost, though nothing comes after it."""
         await self.shop.clock.sleep(seconds)
         try:
-            await self._write_progress(self._latest, begins=False)
+            await self._write_progress(self._latest)
         except (Lost, Unavailable, OperatorMust) as error:
             log.info("progress not written", job=self.job.key, error=str(error))
         self._writing_later = None
 
-    async def _write_progress(self, item: Progress, *, begins: bool) -> None:
+    async def _write_progress(self, item: Progress) -> None:
         self._written = self.shop.clock.monotonic()
         seen = Seen(phase=item.phase, ahead=item.ahead, fraction=item.fraction, title=item.title)
 
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
-            if begins:
-                started, until = item.started_at or tx.now, tx.now + timedelta(seconds=self.shop.run_seconds)
-                return await tx.replace(
-                    JOBS, replace(job, state="running", started=started, until=until, claims=0, seen=seen)
-                )
-            return await tx.replace(JOBS, replace(job, seen=seen, claims=0 if _further(seen, job.seen) else job.claims))
+            changed = replace(job, seen=seen, claims=0 if _further(seen, job.seen) else job.claims)
+            if item.phase == "running" and job.state != "running":
+                until = tx.now + timedelta(seconds=self._run_seconds)
+                changed = replace(changed, state="running", started=self._began, until=until, claims=0)
+            elif job.state == "submitting":
+                changed = replace(changed, state="submitted", until=self._until(job, tx), claims=0)
+            return await tx.replace(JOBS, changed)
 
         self.job = await self.shop.store.atomically(work)
 
@@ -351,43 +353,67 @@ class JobRun:
         await asyncio.Event().wait()  # what comes of it, the watching tells
 
     async def _ended(self, ended: Ended) -> None:
+        fleet, name = self.shop.fleet, self.job.backend
         match ended.state:
             case "done":
-                await self._to_storing(ended)
+                await self._done_there(ended)
             case "cancelled":
                 await self._end("failed", words.STOPPED_THERE)
+            case "failed" if ended.out_of_memory:
+                await fleet.free(name)
+                await self._requeue(sentence=ended.words, memory=fleet.memory(name))
             case "failed" if not ended.transient:
+                fleet.note_run(name, self._models, well=False)
                 await self._end("failed", ended.words)
             case _:
-                await self._requeue(LOOK_SECONDS, sentence=ended.words)
+                fleet.came_to_nothing(name)
+                await self._requeue(sentence=ended.words)
 
-    async def _to_storing(self, ended: Ended) -> None:
-        """From here on it will be done: a cancel that was committed before drops the outputs."""
+    async def _done_there(self, ended: Ended) -> None:
+        """What can be had at once is stored with the job's end; otherwise it is *storing* until all of it is here."""
         shown = self.job.shown_nodes
         outputs = tuple(output for output in ended.outputs if not shown or output.node in shown)
         if not outputs:
             await self._end("failed", " ".join(ended.notes) or words.NO_OUTPUT)
             return
+        started = ended.started_at or self.job.started or self._began
+        run_ms = _milliseconds(started, ended.ended_at or self.shop.clock.now())
+        self.shop.fleet.note_run(self.job.backend, self._models, well=True, seconds=(self.job.workflow, run_ms / 1000))
+        here = await self._fetched_quickly(outputs)
 
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
             await self._mark_attempt(tx, "ended")
             if job.cancel:
                 return await end(tx, job, "cancelled", "")
-            run_ms = _milliseconds(ended.started_at or job.started, ended.ended_at or tx.now)
-            return await tx.replace(
-                JOBS,
-                replace(
-                    job, state="storing", outputs=outputs, run_ms=run_ms, notes=ended.notes, ended=tx.now, claims=0
-                ),
-            )
+            job = replace(job, outputs=outputs, run_ms=run_ms, notes=ended.notes, started=started, ended=tx.now)
+            rows = [await self._keep(tx, job, output, here[output.n]) for output in outputs if output.n in here]
+            if len(rows) < len(outputs):
+                return await tx.replace(JOBS, replace(job, state="storing", claims=0))
+            return await self._closed(tx, job, rows)
 
         self.job = await self.shop.store.atomically(work)
+        self._leave_place()
+
+    async def _fetched_quickly(self, outputs: Sequence[Output]) -> Mapping[int, Blob | None]:
+        """By their numbers, the bytes of those that are here in no time, None for a text."""
+        here: dict[int, Blob | None] = {}
+        attempt = self._attempt()
+
+        async def fetch() -> None:
+            for output in outputs[:QUICK_OUTPUTS]:
+                here[output.n] = await self._bytes_of(attempt, output)
+
+        try:
+            await in_time(fetch(), self.shop.clock.sleep(QUICK_SECONDS))
+        except (ChatelierError, TimeoutError) as error:  # what is wrong, the longer way tells
+            log.debug("results take longer", job=self.job.key, error=str(error))
+        return here
 
     # --- storing → done
 
     async def _store_results(self) -> None:
-        attempt = await self._attempt()
+        attempt = self._attempt()
         have = {result.n for result in await results_of(self.shop.store, self.job.key)}
         try:
             for output in self.job.outputs:
@@ -407,28 +433,32 @@ class JobRun:
         await self._done()
 
     async def _store_one(self, attempt: Attempt, output: Output) -> None:
-        blob = None
-        if output.text is None:
-            blob = await self.shop.blobs.put(self._backend().fetch(attempt, output))
+        blob = await self._bytes_of(attempt, output)
 
         async def work(tx: Tx) -> None:
-            job = await self._held(tx)
-            if blob is not None:
-                await refer(tx, result_owner(job.key, output.n), blob)
-            await tx.insert(
-                RESULTS,
-                Result(
-                    key=f"{job.key}.{output.n}",
-                    job=job.key,
-                    n=output.n,
-                    name=output.name,
-                    blob=blob,
-                    text=output.text or "",
-                    created=tx.now,
-                ),
-            )
+            await self._keep(tx, await self._held(tx), output, blob)
 
         await self.shop.store.atomically(work)
+
+    async def _bytes_of(self, attempt: Attempt, output: Output) -> Blob | None:
+        """None for a text."""
+        return None if output.text is not None else await self.shop.blobs.put(self._backend().fetch(attempt, output))
+
+    async def _keep(self, tx: Tx, job: Job, output: Output, blob: Blob | None) -> Result:
+        if blob is not None:
+            await refer(tx, result_owner(job.key, output.n), blob)
+        return await tx.insert(
+            RESULTS,
+            Result(
+                key=f"{job.key}.{output.n}",
+                job=job.key,
+                n=output.n,
+                name=output.name,
+                blob=blob,
+                text=output.text or "",
+                created=tx.now,
+            ),
+        )
 
     async def _fetch_later(self, sentence: str) -> None:
         """Keep the job and try again, until the limit: what was made is not thrown away lightly."""
@@ -436,15 +466,18 @@ class JobRun:
         if (self.shop.clock.now() - since).total_seconds() > self.shop.fetch_seconds:
             await self._end("failed", sentence)
             raise Settled
-        await self._give_back(FETCH_AGAIN_SECONDS)
+        await self._give_back(self._soon(FETCH_AGAIN_SECONDS))
 
     async def _done(self) -> None:
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
-            await note_run(tx, job.workflow, job.run_ms)
-            return await close(tx, job, "done", results.reply(job, await results_of(tx, job.key)))
+            return await self._closed(tx, job, await results_of(tx, job.key))
 
         self.job = await self.shop.store.atomically(work)
+
+    async def _closed(self, tx: Tx, job: Job, found: Sequence[Result]) -> Job:
+        await note_run(tx, job.workflow, job.backend, job.run_ms)
+        return await close(tx, job, "done", results.reply(job, found, self.shop.offers(job.workflow)))
 
     # --- the ways out
 
@@ -458,43 +491,45 @@ class JobRun:
 
         self.job = await self.shop.store.atomically(work)
 
-    async def _requeue(self, seconds: float, *, counts: bool = True, sentence: str = "") -> None:
+    async def _requeue(self, *, counts: bool = True, sentence: str = "", memory: int = 0) -> None:
         """This attempt came to nothing: another one, if the limit allows. `sentence`: what to say when it does not.
 
-        counts: the backend may have taken it.
+        counts: the backend may have taken it. memory: of the device that had too little. Raises Settled.
         """
-
-        async def work(tx: Tx) -> Job:
-            job = await self._held(tx)
-            await self._mark_attempt(tx, "lost" if counts else "ended")
-            attempts = job.attempts if counts else job.attempts - 1
-            return await tx.replace(
-                JOBS,
-                replace(
-                    job,
-                    state="queued",
-                    attempt="",
-                    attempts=attempts,
-                    seen=None,
-                    started=None,
-                    until=None,
-                    words=sentence,
-                ),
+        attempts = self.job.attempts if counts else self.job.attempts - 1
+        lost: Literal["lost", "ended"] = "lost" if counts else "ended"
+        if self.cancelled.is_set():
+            await self._end("cancelled", "", attempt=lost)
+        elif self._has_expired():
+            await self._end("expired", sentence or words.QUEUED_TOO_LONG, attempt=lost)
+        elif attempts >= self.shop.attempts:
+            await self._end("failed", sentence or self.job.words or words.LOST, attempt=lost)
+        else:
+            await self._give_back(
+                self.job.expires,
+                attempt=lost,
+                state="queued",
+                ready=True,
+                attempts=attempts,
+                tried=(*self.job.tried, self.job.backend) if counts else self.job.tried,
+                memory=max(memory, self.job.memory),
+                seen=None,
+                started=None,
+                until=None,
+                words=sentence,
             )
+        raise Settled
 
-        self.job = await self.shop.store.atomically(work)
-        if seconds and self.job.attempts < self.shop.attempts:
-            await self._give_back(seconds)
-
-    async def _give_back(self, seconds: float, **changes: Any) -> None:
-        """Let anybody claim it, `seconds` from now. changes: what else is written."""
+    async def _give_back(self, due: datetime, *, attempt: Literal["lost", "ended", ""] = "", **changes: Any) -> None:
+        """Let anybody claim it from then on. attempt: what became of it, where it came to nothing. changes: what else is written."""
 
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
+            if attempt:
+                await self._mark_attempt(tx, attempt)
             claims = max(0, job.claims - 1)  # giving it back is no crash
-            return await tx.replace(
-                JOBS, replace(job, owner="", due=tx.now + timedelta(seconds=seconds), claims=claims, **changes)
-            )
+            given = replace(job, owner="", due=due, claims=claims, **changes)
+            return await tx.replace(JOBS, replace(given, attempt="") if attempt else given)
 
         self.job = await self.shop.store.atomically(work)
         raise Settled
@@ -502,7 +537,7 @@ class JobRun:
     async def release(self, seconds: float = 0.0) -> None:
         """Give the lease back at a stop, so that the next process goes on at once."""
         try:
-            await self._give_back(seconds)
+            await self._give_back(self._soon(seconds))
         except (Settled, Lost):
             pass
         except (Unavailable, OperatorMust) as away:
@@ -513,12 +548,16 @@ class JobRun:
     def _has_expired(self) -> bool:
         return self.shop.clock.now() >= self.job.expires
 
-    def _give_to(self, backend: str) -> None:
-        """Which backend has this job counts when the next one is placed."""
-        given = self.shop.placing.given
-        given[self._given] -= 1
-        given[backend] += 1
-        self._given = backend
+    def _soon(self, seconds: float) -> datetime:
+        return self.shop.clock.now() + timedelta(seconds=seconds)
+
+    def _leave_place(self) -> None:
+        if self._row is not None and self._row.place:
+            self.shop.fleet.take_back(self.job.key, self._row.backend, self._row.number)
+
+    @property
+    def _models(self) -> frozenset[str]:
+        return models_of(self._row.graph) if self._row else frozenset()
 
     async def _held(self, tx: Tx) -> Job:
         return await held(tx, JOBS, self.job.key, self.shop.owner, self.fence)
@@ -529,14 +568,11 @@ class JobRun:
         except KeyError:
             raise Unavailable(words.BACKEND_GONE) from None
 
-    async def _attempt(self) -> Attempt:
-        row = await self.shop.store.get(ATTEMPTS, self.job.attempt)
+    def _attempt(self) -> Attempt:
+        row = self._row
         if row is None:
             raise Gone(f"attempt {self.job.attempt} has no record")
         bind_contextvars(attempt=row.key)
-        return self._as_attempt(row)
-
-    def _as_attempt(self, row: AttemptRow) -> Attempt:
         return Attempt(
             id=row.key,
             remote=row.remote,
@@ -549,10 +585,15 @@ class JobRun:
     def _read(self, blob: Blob) -> AsyncIterator[bytes]:
         return self.shop.blobs.open(blob.sha256)
 
-    async def _mark_attempt(self, tx: Tx, state: Any, **changes: Any) -> None:
+    async def _mark_attempt(
+        self, tx: Tx, state: Literal["submitted", "ended", "lost"], **changes: Any
+    ) -> AttemptRow | None:
+        """One that has ended, or counts as lost, gives its place back."""
         row = await tx.get(ATTEMPTS, self.job.attempt) if self.job.attempt else None
-        if row is not None:
-            await tx.replace(ATTEMPTS, replace(row, state=state, **changes))
+        if row is None:
+            return None
+        place = row.place if state == "submitted" else ""
+        return await tx.replace(ATTEMPTS, replace(row, state=state, place=place, **changes))
 
     async def _quietly(self, action: Awaitable[object]) -> bool:
         """Whether it went well."""

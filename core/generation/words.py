@@ -1,14 +1,18 @@
 """Sentences about orders and jobs, as people see them. Markdown; what people typed is escaped."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..chat.markup import escape, fence
+from ..log import redact
 
 if TYPE_CHECKING:
     from .jobs import Job
 
 AGAIN = "🔁 Again"
+VARY = "🎲 Vary"
 TWEAK = "✏️ Tweak"
+ORIGINAL = "📎 Original"
 INFO = "ℹ️ Info"
 SHOW = "Show"
 HIDE = "🙈 Hide"
@@ -17,9 +21,16 @@ DOWN = "👎"
 CANCEL = "Cancel"
 CANCELLED = "Cancelled. It cost nothing."
 CANCELLING = "Cancelling…"
+NO_PICTURE = "That job has no picture that could be enlarged; /show tells what it has."
+NO_UPSCALE = "Nothing here can enlarge a picture, because there is no workflow named upscale."
+NO_ORIGINAL = "That job has no picture or video to send as a file; /show tells what it has."
 TOO_LATE = "It is finished already and on its way to you."
 NO_SUCH_JOB = "There is no such job here, or it is not kept any more; /status shows your own."
 NO_OUTPUT = "The workflow ran but gave no result that can be shown."
+TOO_MANY_IN_ALL = "So much waits here already that nothing more is taken. Please try again in a few minutes."
+DRAINING = (
+    "Nothing new is taken just now, because the operator is about to change something. Please try again in a while."
+)
 NO_BACKEND = "Nothing here can run that right now"
 CRASHED = "It stopped twice in a row without getting any further, so I gave up on it."
 LOST = "The server lost it several times, so I gave up on it."
@@ -29,6 +40,7 @@ AWAY = "its server does not answer"
 NONE_ANSWERS = "no server answers"
 AWAY_TOO_LONG = "Its server stopped answering and did not come back in time."
 STOPPED_THERE = "Somebody stopped it at the server."
+RESULT_GONE = "The result is not kept any more. Again makes a new one."
 OUTPUT_GONE = "The server no longer has the result."
 BACKEND_GONE = "The server that had it is not configured here any more."
 DISK_FULL = "I cannot store the result right now. The operator has been told."
@@ -88,6 +100,47 @@ def output_unusable(why: str) -> str:
     return f"The server gave a result that cannot be used. {why}"
 
 
+def upscale(pictures: int) -> str:
+    """The button, which says so when it takes several."""
+    return "🔍 Upscale" if pictures == 1 else f"🔍 Upscale all {pictures}"
+
+
+def cannot_vary(title: str) -> str:
+    return f"{title} takes no seed, so each run of it would give the same. Tweak changes what goes into it."
+
+
+def originals(count: int) -> str:
+    return "The file as it was made:" if count == 1 else f"The {count} files as they were made:"
+
+
+def card_several(
+    title: str,
+    ended: int,
+    total: int,
+    fraction: float | None = None,
+    place: int | None = None,
+    left: float | None = None,
+    *,
+    away: bool = False,
+) -> str:
+    """The card of an order with several jobs: how many have ended, and about how long until all have.
+
+    fraction: of those that run, added up: 1.5 is one and a half jobs; None while none runs. place: of the next one, till then.
+    """
+    if not ended and fraction is None:
+        return f"{card_waiting(title, place, left, away=away)}\n0 of {total} done"
+    rest = AWAY if away else f"about {span(left)} left" if left else ""
+    told = " · ".join(part for part in (f"{ended} of {total} done", rest) if part)
+    return f"**{escape(title)}**\n{bar((ended + (fraction or 0.0)) / total)}\n{told}"
+
+
+def order_cancelled(title: str, done: int, total: int) -> str:
+    """In the place of the card of an order with several jobs, once its last one was cancelled."""
+    if not done:
+        return f"**{escape(title)}**\n{CANCELLED}"
+    return f"**{escape(title)}**\nCancelled after {done} of {total}. The rest cost nothing."
+
+
 def already(job: "Job") -> str:
     return f"That job is {job.state} already."
 
@@ -120,3 +173,22 @@ def status(job: "Job", place: int, left: float | None) -> str:
     elif left:
         told.append(f"about {span(left)}")
     return f"**{escape(job.title)}** · {', '.join(part for part in told if part)} · `{job.key}`"
+
+
+def lacks_tags(tags: Sequence[str]) -> str:
+    """Of a backend, after its name."""
+    return f"has not the tag{'s' if len(tags) > 1 else ''} {' and '.join(tags)}"
+
+
+def backend_down(name: str, seconds: float, reason: str) -> str:
+    """For the operators."""
+    why = f": {escape(redact(reason))}" if reason else ""
+    return (
+        f"⚠️ The backend **{escape(name)}** has not answered for {span(seconds)}{why}. Start it again, or say "
+        f"`chatelier backends disable {name}` if it is meant to be away."
+    )
+
+
+def backend_back(name: str, seconds: float) -> str:
+    """For the operators, who were told that it was away."""
+    return f"✅ The backend **{escape(name)}** answers again, after {span(seconds)}."

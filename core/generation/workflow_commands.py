@@ -1,15 +1,17 @@
 """Workflows as commands, and orders made from their values."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..chat.buttons import Verb
 from ..commands.call import Call, Work
 from ..commands.command import Command
 from ..errors import BadInput
 from ..media.blob import Blob
 from ..storage import Tx
 from ..workflows.binding import bind, options_of
+from ..workflows.catalogue import Catalogue
 from ..workflows.workflow import Workflow
 from . import words
 from .jobs import Job
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 SEEDS = 2**32
 GROUP = "Make"
+UPSCALE = "upscale"
+"""The workflow that enlarges what others made; where an operator has one of this name, it is theirs."""
 
 
 def command_for(workflow: Workflow) -> Command:
@@ -41,18 +45,26 @@ def command_for(workflow: Workflow) -> Command:
 
 async def order(call: Call, workflow: Workflow, values: Mapping[str, Any], work: Work | None = None) -> None:
     """Take the order and answer the event, in one transaction. Raises BadInput, in words, and keeps nothing."""
-    wanted = wanted_run(workflow, values)
+    await order_all(call, [wanted_run(workflow, values)], work)
+
+
+async def order_all(call: Call, wanted: Sequence[Wanted], work: Work | None = None) -> None:
+    """The same for several runs, which are one order."""
     terms = terms_of(call.runtime)
 
     async def accept(tx: Tx) -> None:
         if work is not None:
             await work(tx)
-        await take(tx, call.person.key, call.address, call.arrival.key, [wanted], terms, command=call.command.name)
+        await take(tx, call.person.key, call.address, call.arrival.key, wanted, terms, command=call.command.name)
 
     await call.commit(accept)
 
 
-def wanted_run(workflow: Workflow, values: Mapping[str, Any]) -> Wanted:
+def draw_seed() -> int:
+    return secrets.randbelow(SEEDS)
+
+
+def wanted_run(workflow: Workflow, values: Mapping[str, Any], draw: Callable[[], int] = draw_seed) -> Wanted:
     """Values checked, the seed drawn, the graph bound; files get names that no graph has by chance."""
     files: dict[str, Blob] = {}
     plain: dict[str, Any] = {}
@@ -63,13 +75,13 @@ def wanted_run(workflow: Workflow, values: Mapping[str, Any]) -> Wanted:
             plain[name] = key
         else:
             plain[name] = value
-    bound = bind(workflow, plain, draw=lambda: secrets.randbelow(SEEDS))
+    bound = bind(workflow, plain, draw=draw)
     return Wanted(workflow=workflow, values=bound.values, graph=bound.graph, files=files)
 
 
 def terms_of(runtime: "Runtime") -> Terms:
     limits = runtime.settings.limits
-    return Terms(open_orders=limits.open_orders, queue_seconds=limits.queue_seconds)
+    return Terms(open_orders=limits.open_orders, all_orders=limits.all_orders, queue_seconds=limits.queue_seconds)
 
 
 def again(runtime: "Runtime", job: Job, changes: Mapping[str, Any]) -> tuple[Workflow, dict[str, Any]]:
@@ -77,11 +89,32 @@ def again(runtime: "Runtime", job: Job, changes: Mapping[str, Any]) -> tuple[Wor
     workflow = runtime.catalogue.get(job.workflow)
     if workflow is None:
         raise BadInput(words.workflow_gone(job.title))
-    names = {one.name for one in workflow.inputs}
+    names = {one.name for one in workflow.inputs if not one.hidden}
     kept = {name: job.files.get(str(value), value) for name, value in job.values.items() if name in names}
     return workflow, {**kept, **changes}
 
 
 def new_seed(workflow: Workflow) -> dict[str, int]:
-    """Changes that draw each seed anew."""
-    return {one.name: -1 for one in workflow.inputs if one.role == "seed"}
+    """Changes that draw each seed anew that people may set; a hidden one is drawn for every run, unless its author fixed it."""
+    return {one.name: -1 for one in workflow.inputs if one.role == "seed" and not one.hidden}
+
+
+def has_seed(workflow: Workflow) -> bool:
+    """Whether two runs with the same words give different things."""
+    return any(one.role == "seed" and (not one.hidden or one.default in (None, -1)) for one in workflow.inputs)
+
+
+def picture_input(workflow: Workflow) -> str:
+    """The name of the input that takes a picture; "" when nobody may give it one."""
+    return next((one.name for one in workflow.inputs if one.role == "image" and not one.hidden), "")
+
+
+def offers(catalogue: Catalogue, workflow: str) -> frozenset[Verb]:
+    """What this catalogue can do with a result of the workflow, beyond what every result offers."""
+    made_by, enlarger = catalogue.get(workflow), catalogue.get(UPSCALE)
+    found: set[Verb] = set()
+    if made_by is not None and has_seed(made_by):
+        found.add("vary")
+    if enlarger is not None and picture_input(enlarger):
+        found.add("upscale")
+    return frozenset(found)

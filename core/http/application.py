@@ -15,9 +15,10 @@ from .tokens import Entrance, login_routes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How the gateway is. ready: it takes messages now. The rest says in words how each part is, by its name."""
+    """How the gateway is. ready: it takes messages now. draining: but no new orders. The rest says in words how each part is, by its name."""
 
     ready: bool
+    draining: bool = False
     store: str = ""
     accounts: Mapping[str, str] = field(default_factory=dict)
     backends: Mapping[str, str] = field(default_factory=dict)

@@ -33,6 +33,14 @@ _LONGEST_NAME = 253
 """Characters of a name that DNS knows (RFC 1035)."""
 
 
+class NotServed(BadInput):
+    """The server answered, but not with the file. status: HTTP's."""
+
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(said)
+        self.status = status
+
+
 async def fetch(
     url: str,
     *,
@@ -226,7 +234,7 @@ def _in_words(host: str) -> Iterator[None]:
 
 def _check_answer(response: httpx.Response, limit_bytes: int) -> None:
     if response.status_code != httpx.codes.OK:
-        raise words.answered(response.status_code)
+        raise NotServed(str(words.answered(response.status_code)), response.status_code)
     announced = response.headers.get("Content-Length", "")
     # Only a quick no: a length that is missing or wrong does not matter, the pieces are counted.
     if announced.isdecimal() and int(announced) > limit_bytes:

@@ -16,6 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 Count = Annotated[int, Field(ge=1)]
 Days = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Minutes = Annotated[float, Field(gt=0)]
 
 
 def _handle(text: str) -> str:
@@ -97,6 +98,10 @@ class Limits(Section):
     """What one person, message, picture or job may take."""
 
     open_orders: Count = Field(default=3, description="Orders that a person may have waiting or running at a time.")
+    all_orders: Count = Field(
+        default=1000,
+        description="Orders of everybody that may wait or run at a time; beyond that people are told to come back.",
+    )
     upload_bytes: Count = Field(default=50_000_000, description="Largest file that a person may send, in bytes.")
     picture_pixels: Count = Field(
         default=50_000_000, description="Largest picture, width times height in pixels; checked before it is decoded."
@@ -107,6 +112,9 @@ class Limits(Section):
     busy_events: Count = Field(
         default=1000,
         description="Messages that may wait to be answered; beyond that people are told to try again in a minute.",
+    )
+    backend_down_minutes: Minutes = Field(
+        default=5, description="How long a backend may be down before the operators are told, in minutes."
     )
 
 

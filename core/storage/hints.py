@@ -21,13 +21,15 @@ class Hints:
         self.clock = clock
         self._look = look
         self._moves: dict[str, int] = {}
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], tuple[str, ...]] = {}
+        self._looked_at = float("-inf")
 
     def moved(self, names: Iterable[str]) -> None:
-        for name in names:
+        moved = set(names)
+        for name in moved:
             self._moves[name] = self._moves.get(name, 0) + 1
-        for waiter in self._waiting:
-            if not waiter.done():
+        for waiter, watched in self._waiting.items():
+            if not waiter.done() and not moved.isdisjoint(watched):
                 waiter.set_result(None)
 
     def watch(self, names: Iterable[str]) -> "Watch":
@@ -37,21 +39,23 @@ class Hints:
         return sum(self._moves.get(name, 0) for name in names)
 
     async def look(self) -> None:
-        """A store that cannot be asked has moved nothing; whoever uses it next hears why."""
-        if self._look is not None:
+        """Once in a while, however many wait. A store that cannot be asked has moved nothing; whoever uses it next hears why."""
+        now = self.clock.monotonic()
+        if self._look is not None and now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
             with suppress(Unavailable, OperatorMust):
                 await self._look()
 
-    async def pause(self, seconds: float) -> None:
-        """Until something of any kind moves, it is time to look again, or the seconds are over."""
+    async def pause(self, names: tuple[str, ...], seconds: float) -> None:
+        """Until something of these kinds moves, it is time to look again, or the seconds are over."""
         sleep = self.clock.sleep(seconds if self._look is None else min(seconds, LOOK_SECONDS))
         sleeper = asyncio.ensure_future(sleep)
         waiter = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
+        self._waiting[waiter] = names
         try:
             await asyncio.wait({sleeper, waiter}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._waiting.discard(waiter)
+            del self._waiting[waiter]
             sleeper.cancel()
 
 
@@ -66,8 +70,7 @@ class Watch:
     async def wait(self, seconds: float) -> bool:
         deadline = self._hints.clock.monotonic() + seconds
         while True:
-            with suppress(Unavailable, OperatorMust):  # a store that is away has nothing to tell; who asks it hears why
-                await self._hints.look()
+            await self._hints.look()
             count = self._hints.count(self._names)
             if count != self._seen:
                 self._seen = count
@@ -75,4 +78,4 @@ class Watch:
             rest = deadline - self._hints.clock.monotonic()
             if rest <= 0:
                 return False
-            await self._hints.pause(rest)
+            await self._hints.pause(self._names, rest)

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from ..chat.graphemes import shorten
+from .workflow import Graph
 
 MODELS = {
     "ckpt_name": "checkpoint",
@@ -30,6 +31,16 @@ def model_noun(name: str, value: object) -> str:
     """ "checkpoint", "LoRA" …; "" when the input names no file of a model."""
     known = MODELS.get(name.rstrip("0123456789"), "")
     return known or ("model" if str(value).endswith(FILES) else "")
+
+
+def models_of(graph: Graph) -> frozenset[str]:
+    """The model files that a graph names, as its nodes' inputs name them."""
+    return frozenset(
+        value
+        for node in graph.values()
+        for name, value in node["inputs"].items()
+        if isinstance(value, str) and value and model_noun(name, value)
+    )
 
 
 def mend(name: str, value: object, choices: Collection[object] | None) -> str:

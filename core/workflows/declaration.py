@@ -34,6 +34,8 @@ def declare(
         outputs=outputs,
         expect_seconds=sidecar.expect_seconds,
         aliases=tuple(alias for alias in dict.fromkeys(sidecar.aliases) if alias != name),
+        tags=tuple(dict.fromkeys(sidecar.tags)),
+        run_seconds=sidecar.run_seconds,
     )
     return replace(workflow, version=_version(workflow), source=source)
 

@@ -16,14 +16,29 @@ SAVES = {
     "SaveAnimatedWEBP": ".webp",
     "SaveVideo": ".mp4",
     "SaveWEBM": ".webm",
+    "SaveAudio": ".flac",
+    "SaveAudioMP3": ".mp3",
+    "SaveAudioOpus": ".opus",
+    "SaveGLB": ".glb",
 }
 """Classes that number their files from 00001 under `filename_prefix`, and what those end in; of ComfyUI 0.3.64."""
 
-WHOLE = SAVES.keys() - {"SaveImage"}
+EACH = frozenset({"SaveImage", "SaveAudio", "SaveAudioMP3", "SaveAudioOpus", "SaveGLB"})
+"""A file for each picture, sound or body that comes in."""
+
+WHOLE = SAVES.keys() - EACH
 """One file, however many pictures come in."""
 
 PICTURES_FROM: Mapping[str, tuple[str, ...]] = {
     "SaveImage": ("images",),
+    "SaveAudio": ("audio",),
+    "SaveAudioMP3": ("audio",),
+    "SaveAudioOpus": ("audio",),
+    "SaveGLB": ("mesh",),
+    "VAEDecodeAudio": ("samples",),
+    "VAEDecodeHunyuan3D": ("samples",),
+    "VoxelToMesh": ("voxel",),
+    "VoxelToMeshBasic": ("voxel",),
     "KSampler": ("latent_image",),
     "KSamplerAdvanced": ("latent_image",),
     "SamplerCustom": ("latent_image",),
@@ -53,10 +68,20 @@ PICTURES_FROM: Mapping[str, tuple[str, ...]] = {
     "ImageStitch": ("image1", "image2"),
     "ImageCompositeMasked": ("destination", "source"),
 }
-"""Classes that give as many pictures as come in, and the inputs that they come in by. What is not here may make more of one."""
+"""Classes that give as many pictures, sounds or bodies as come in, and the inputs that they come in by. What is not here may make
+more of one."""
 
-STARTS = frozenset({"EmptyImage", "EmptyLatentImage", "EmptySD3LatentImage"})
-"""Classes that make `batch_size` pictures out of nothing."""
+STARTS = frozenset(
+    {
+        "EmptyImage",
+        "EmptyLatentImage",
+        "EmptySD3LatentImage",
+        "EmptyLatentAudio",
+        "EmptyAceStepLatentAudio",
+        "EmptyLatentHunyuan3Dv2",
+    }
+)
+"""Classes that make `batch_size` pictures, sounds or bodies out of nothing."""
 
 LOADS = frozenset({"LoadImage", "LoadImageMask"})
 """Classes that give a picture for each frame of the file `image`."""

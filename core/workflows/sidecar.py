@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,6 +17,7 @@ from .workflow import Category, Graph, Input, Role
 
 Place = int | str
 Scalar = bool | int | float | str
+Tag = Annotated[str, Field(pattern=r"^\S+$")]
 
 
 class BadSidecar(BadInput):
@@ -68,7 +69,9 @@ class Sidecar(BaseModel):
     description: str = ""
     category: Category | None = None
     aliases: tuple[str, ...] = ()
-    expect_seconds: float = Field(default=0, ge=0)
+    expect_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    run_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    tags: tuple[Tag, ...] = ()
     inputs: dict[str, InputNote] = Field(default_factory=dict)
     outputs: tuple[Place, ...] = ()
 
@@ -80,6 +83,7 @@ SHAPES = {
     "targets": "it should be a list such as [[3, seed], [7, seed]]",
     "choices": "it should be a list such as [small, large]",
     "aliases": "it should be a list of names",
+    "tags": "it should be a list of words, such as [fast, video]",
 }
 
 

@@ -26,7 +26,7 @@ from .keeping import keep
 from .limits import FILES as MOST_FILES
 from .limits import TEXT, capabilities
 from .outbound import Wire
-from .people import ACCOUNT, Visitor
+from .people import ACCOUNT, Visitor, direct_chat
 from .records import FILES, MESSAGES, Message, Shown, WebFile
 from .settings import WebSettings
 from .tabs import Tab, Tabs
@@ -110,6 +110,9 @@ class Web:
         if what != "busy":
             await self._conversations.sign(message_id, what)
         self.tabs.tell(chat.chat, {"type": "signal", "what": what, "message": message_id})
+
+    async def direct(self, handle: str) -> ChatRef | None:
+        return direct_chat(handle)
 
     async def publish(self, commands: Sequence[Published]) -> None:
         self.tabs.tell_all({"type": "commands", "commands": outbound.commands(commands)})

@@ -13,6 +13,7 @@ COOKIE = "chatelier_person"
 COOKIE_SECONDS = 365 * 24 * 3600
 ACCOUNT = "web"
 _VALUE = re.compile(r"[A-Za-z0-9_-]{32}")
+_ID = re.compile(r"[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class Visitor:
         """The value of a `Set-Cookie` header."""
         line = f"{COOKIE}={self.cookie}; Max-Age={COOKIE_SECONDS}; Path=/; HttpOnly; SameSite=Strict"
         return line + ("; Secure" if secure else "")
+
+
+def direct_chat(handle: str) -> ChatRef | None:
+    """The conversation of whoever has this handle; None for what is none of this network."""
+    network, _, id_ = handle.partition(":")
+    return ChatRef(platform=ACCOUNT, chat=id_, direct=True) if network == ACCOUNT and _ID.fullmatch(id_) else None
 
 
 def visitor(connection: HTTPConnection) -> Visitor:

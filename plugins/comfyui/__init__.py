@@ -6,10 +6,9 @@ from pydantic import BaseModel
 
 from chatelier import Backend, Settings, hookimpl
 
-from .server import ComfyServer
 from .settings import ComfySettings
 
-__all__ = ["ComfyServer", "ComfySettings", "Plugin"]
+__all__ = ["ComfySettings", "Plugin"]
 
 
 class Plugin:
@@ -21,5 +20,9 @@ class Plugin:
 
     @hookimpl
     def register_backends(self, register: Callable[[Backend], None], settings: Settings) -> None:
-        for server in settings.of("backends.comfyui", ComfySettings).servers:
-            register(ComfyServer(server))
+        servers = settings.of("backends.comfyui", ComfySettings).servers
+        if servers:
+            from .server import ComfyServer  # noqa: PLC0415 - aiohttp loads only where there is a server to talk to
+
+            for server in servers:
+                register(ComfyServer(server))

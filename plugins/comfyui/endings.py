@@ -52,10 +52,12 @@ def _cancelled(times: _Times) -> Ended:
 
 
 def _failed(error: Mapping[str, Any] | None, graph: Graph, times: _Times) -> Ended:
+    too_little = error is not None and ran_out_of_memory(error)
     return Ended(
         state="failed",
         words=words_of_error(error, graph) if error else words.FAILED,
-        transient=error is not None and ran_out_of_memory(error),
+        transient=too_little,
+        out_of_memory=too_little,
         started_at=times.started,
         ended_at=times.ended,
     )

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from chatelier import Clock, Graph, Progress, SystemClock, in_time
+from chatelier import Clock, Graph, Progress, SystemClock
 
 from .frames import Event
 from .wire import moment
@@ -20,7 +19,8 @@ BLOCKED = "ExecutionBlocked"
 class Track:
     """One attempt's events, folded as they come; only the latest state is kept.
 
-    client: the client id it was submitted under, "" for another process's: its events come to that id only.
+    client: the client id it was submitted under, "" for another process's: its events come to that id only. since: when it was
+    submitted, by the clock.
     """
 
     def __init__(
@@ -32,6 +32,8 @@ class Track:
         self.ended_at: datetime | None = None
         self.watched = False
         self.heard = False
+        self.began = False
+        self.since = self._clock.monotonic()
         self.cancelled = False
         self.finished = False
         self.succeeded = False
@@ -50,8 +52,9 @@ class Track:
         self._fraction = 0.0
         self._preview = b""
         self._woken = False
-        self._changed = asyncio.Event()
-        self._over = asyncio.Event()
+        self._changed = False
+        self._waits_for_change: set[asyncio.Future[bool]] = set()
+        self._waits_for_end: set[asyncio.Future[bool]] = set()
 
     # --- what comes in
 
@@ -59,6 +62,7 @@ class Track:
         data = event.data
         match event.type:
             case "execution_start":
+                self.began = True
                 self.started_at = moment(data.get("timestamp")) or self.started_at
             case "execution_cached":
                 self._cached = frozenset(node for node in _list(data.get("nodes")) if isinstance(node, str))
@@ -85,13 +89,13 @@ class Track:
             case _:
                 return
         self._running = self.heard = True
-        self._changed.set()
+        self._change()
 
     def _hear_executing(self, data: Mapping[str, Any]) -> None:
         node = data.get("node")
         if node is None:
             self.finished = True
-            self._over.set()
+            _wake(self._waits_for_end)
             return
         if self._current in self._graph:
             self._nodes[self._current] = 1.0
@@ -105,14 +109,20 @@ class Track:
             return
         self._nodes[node] = min(1.0, max(0.0, value / maximum)) if maximum > 0 else 0.0
 
+    @property
+    def certain(self) -> bool:
+        """Whether it is told by its events alone how it ended, and with what: they came from the first to the last, in order."""
+        said = self.error is not None or self.interrupted or (self.succeeded and any(self.outputs.values()))
+        return self.began and self.finished and said
+
     def see(self, preview: bytes) -> None:
         self._preview = preview
-        self._changed.set()
+        self._change()
 
     def say(self, text: str) -> None:
         """What the current node says of itself."""
         self._said = " ".join(text.split())[:LONGEST_TITLE]
-        self._changed.set()
+        self._change()
 
     def found(self, place: Progress) -> None:
         """What a look at the server's queue showed."""
@@ -122,7 +132,7 @@ class Track:
     def wake(self) -> None:
         """Have whoever watches look at the server."""
         self._woken = True
-        self._changed.set()
+        self._change()
 
     # --- what goes out
 
@@ -152,20 +162,42 @@ class Track:
         title = str(_mapping(meta).get("title") or body.get("class_type") or "")
         return ": ".join(part for part in (title, self._said) if part)
 
+    def _change(self) -> None:
+        self._changed = True
+        _wake(self._waits_for_change)
+
     async def stirred(self, seconds: float) -> bool:
         """True as soon as something came in; False when nothing did for so long, or at `wake`."""
-        try:
-            await in_time(self._changed.wait(), self._clock.sleep(seconds))
-        except TimeoutError:
+        if not self._changed and not await self._within(seconds, self._waits_for_change):
             return False
-        self._changed.clear()
+        self._changed = False
         woken, self._woken = self._woken, False
         return not woken
 
     async def rest(self, seconds: float) -> None:
         """Let some changes gather; an end is not held up."""
-        with suppress(TimeoutError):
-            await in_time(self._over.wait(), self._clock.sleep(seconds))
+        if not self.finished:
+            await self._within(seconds, self._waits_for_end)
+
+    async def _within(self, seconds: float, waiters: set[asyncio.Future[bool]]) -> bool:
+        """Whether it is woken before so many seconds have passed. One task: there is a wait for each job, however short."""
+        if seconds <= 0:
+            return False
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        alarm = asyncio.ensure_future(self._clock.sleep(seconds))
+        alarm.add_done_callback(lambda _: None if waiter.done() else waiter.set_result(False))
+        waiters.add(waiter)
+        try:
+            return await waiter
+        finally:
+            waiters.discard(waiter)
+            alarm.cancel()
+
+
+def _wake(waiters: set[asyncio.Future[bool]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(True)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,13 +1,10 @@
 """One ComfyUI server as a backend."""
 
-import ssl
+from asyncio import TaskGroup
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
-
-import httpx
 
 from chatelier import (
     Attempt,
@@ -31,16 +28,12 @@ from chatelier import (
 from .api import LOOK_SECONDS, Api, Rejected
 from .endings import by_events, by_history
 from .frames import Event, Frame, NodeText, Preview
+from .lookup import GLANCE_SECONDS, Lookup
 from .progress import Track
 from .settings import ServerSettings
 from .socket import Socket
+from .vitals import Vitals
 from .wire import Accepted, Finished
-
-CLASSES_SECONDS = 60.0
-"""How long what `/object_info` said is used again: it is 350 KB for a fresh server, and changes when somebody installs something."""
-
-FORGIVEN = 2
-"""Times in a row that a server may answer too late before it counts as down: it may be loading a model."""
 
 TRACKS = 512
 """Jobs whose events are remembered though nobody watches them now; far more than any server has waiting."""
@@ -87,7 +80,7 @@ class ComfyServer:
         self._settings = settings
         self._pace = pace or Pace()
         self._clock = clock or SystemClock()
-        tls = _tls(settings)
+        tls = settings.tls()
         self._api = Api(settings, tls, look_seconds=self._pace.look_seconds)
         self._socket = Socket(
             settings.url.replace("http", "ws", 1),
@@ -97,44 +90,27 @@ class ComfyServer:
             first_seconds=self._pace.first_reconnect_seconds,
             longest_seconds=self._pace.longest_reconnect_seconds,
         )
+        self._lookup = Lookup(self._api, self._clock)
+        self._vitals = Vitals(self._api, settings, self._clock, lambda: self._socket.connected)
         self._tracks: dict[str, Track] = {}
         self._current = ""
         self._uploaded: dict[str, str] = {}
         self._doubtful: set[str] = set()
-        self._description: Description | None = None
-        self._described_at = 0.0
-        self._late = 0
 
     @property
     def name(self) -> str:
         return self._settings.called
 
     async def run(self) -> None:
-        async with self._api.open():
-            await self._socket.run(self._deliver, self._connection_changed)
-
-    # --- what it can do
+        async with self._api.open(), TaskGroup() as tasks:
+            tasks.create_task(self._socket.run(self._deliver, self._connection_changed))
+            tasks.create_task(self._vitals.keep())
 
     async def describe(self) -> Description:
-        try:
-            load = await self._api.load()
-            if self._description is None or self._clock.monotonic() - self._described_at > CLASSES_SECONDS:
-                classes, stats = await self._api.classes(), await self._api.stats()
-                self._description = Description(classes=classes, detail=stats.line)
-                self._described_at = self._clock.monotonic()
-        except Unavailable as away:
-            self._late += 1
-            late = isinstance(away.__cause__, httpx.TimeoutException)
-            if late and self._late <= FORGIVEN and self._description is not None:
-                return self._description
-            raise
-        self._late = 0
-        known = self._description
-        running = min(load, 1)
-        self._description = Description(
-            classes=known.classes, waiting=load - running, running=running, detail=known.detail
-        )
-        return self._description
+        return await self._vitals.describe()
+
+    async def free(self) -> None:
+        await self._api.free()
 
     # --- the life of an attempt
 
@@ -155,11 +131,11 @@ class ComfyServer:
         return accepted.prompt_id
 
     async def find(self, attempt: Attempt) -> Literal["waiting", "running", "ended", "absent", "unknown"]:
-        sight = await self._look(attempt)
+        sight = await self._lookup.look(_key(attempt))
         if sight is None and attempt.id in self._doubtful:
             # What was sent may still be on its way through the server.
             await self._clock.sleep(self._pace.settle_seconds)
-            sight = await self._look(attempt)
+            sight = await self._lookup.look(_key(attempt))
         self._doubtful.discard(attempt.id)
         if isinstance(sight, Progress):
             return sight.phase
@@ -181,7 +157,6 @@ class ComfyServer:
                     elif now != shown:
                         shown = now
                         yield now
-                        await track.rest(self._pace.update_seconds)
         finally:
             track.watched = False
 
@@ -194,12 +169,9 @@ class ComfyServer:
         for _ in range(CANCEL_ROUNDS):
             if (track := self._tracks.get(key)) is not None:
                 track.cancelled = True
-            await self._api.delete(key)
-            match await self.find(attempt):
-                case "ended" | "absent":
-                    break
-                case "running":
-                    await self._api.interrupt(key)
+            if not isinstance(await self._lookup.stop(key), Progress) and attempt.id not in self._doubtful:
+                break
+            self._doubtful.discard(attempt.id)
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_CANCEL_SECONDS)
         if track is not None:
@@ -228,8 +200,7 @@ class ComfyServer:
     async def _upload(self, attempt: Attempt, blob: Blob) -> str:
         path = self._uploaded.get(blob.sha256)
         if path is None:
-            data = b"".join([chunk async for chunk in attempt.read(blob)])
-            path = await self._api.upload(blob.sha256[:32] + blob.suffix, data, blob.mime)
+            path = await self._api.upload(blob.sha256[:32] + blob.suffix, blob.mime, blob.size, attempt.read(blob))
             if len(self._uploaded) >= UPLOADS:
                 self._uploaded.clear()
             self._uploaded[blob.sha256] = path
@@ -238,10 +209,14 @@ class ComfyServer:
     # --- watching
 
     async def _observe(self, attempt: Attempt, track: Track) -> AsyncGenerator[Progress | Ended, None]:
-        """What is known now, at each event and after each look. Raises Unavailable when nothing answers for long."""
+        """What is known now, after some events each and after each look. Raises Unavailable when nothing answers for long."""
         patience, answered = self._pace.first_seconds, self._clock.monotonic()
         while True:
-            stirred = await track.stirred(patience)
+            await track.rest(self._pace.update_seconds)
+            stirred = await track.stirred(patience - self._pace.update_seconds)
+            if track.certain:
+                yield by_events(track, attempt.graph)
+                return
             if track.finished or not stirred or not self._socket.hears(track.client):
                 try:
                     ended = await self._second_opinion(attempt, track, patient=patience >= self._pace.silence_seconds)
@@ -260,11 +235,11 @@ class ComfyServer:
         """How it ended by what the server has; None while it waits or runs."""
         if track.finished:
             return await self._finished(attempt, track)
-        sight = await self._look(attempt)
+        sight = await self._lookup.look(_key(attempt), since=max(track.since, self._clock.monotonic() - GLANCE_SECONDS))
         if sight is None:
             # It may have ended between the two looks, or its POST is not through yet: never lost at the first look.
             await self._clock.sleep(self._pace.settle_seconds)
-            sight = await self._look(attempt)
+            sight = await self._lookup.look(_key(attempt))
         if isinstance(sight, Finished):
             if patient and not track.heard and self._socket.hears(track.client):
                 await self._socket.renew()  # it ran to its end, and the socket did not say a word
@@ -289,22 +264,12 @@ class ComfyServer:
             return Ended(state="done", outputs=outputs, started_at=track.started_at)
         return Ended(state="cancelled" if track.cancelled else "lost", started_at=track.started_at)
 
-    async def _look(self, attempt: Attempt) -> Progress | Finished | None:
-        """The queue first: a job goes from there into the history, so that it cannot slip through between the two."""
-        key = _key(attempt)
-        queue = await self._api.queue()
-        if queue.runs(key):
-            return Progress(phase="running")
-        if (ahead := queue.ahead(key)) is not None:
-            return Progress(phase="waiting", ahead=ahead)
-        return await self._api.history(key)
-
     async def _saved(self, attempt: Attempt) -> tuple[Output, ...]:
         """What a server that forgot the job in a restart still has of it.
 
         Nothing when a part of it is missing, and when nobody can tell how much there should be.
         """
-        classes = (self._description or await self.describe()).classes
+        classes = await self._vitals.classes()
         found: dict[str, Any] = {}
         for saver in savers(attempt.graph, attempt.id, classes, attempt.files):
             for file in saver.files:
@@ -320,6 +285,8 @@ class ComfyServer:
     def _deliver(self, frame: Frame) -> None:
         """Events of strangers come too: those of jobs that somebody submitted without a client id."""
         match frame:
+            case Event(type="status", data=data):
+                self._vitals.hear(data)
             case Event(prompt=""):
                 return
             case Event(type=kind, prompt=prompt, data=data):
@@ -338,7 +305,8 @@ class ComfyServer:
         """The server may have been another one in between: what it had been given and said is asked anew."""
         self._current = ""
         self._uploaded.clear()
-        self._described_at = float("-inf")
+        self._vitals.doubt()
+        self._lookup.doubt()
         for track in self._tracks.values():
             track.wake()
 
@@ -375,10 +343,3 @@ def _path(value: Any, paths: Mapping[str, str]) -> Any:
 
 async def _once(text: str) -> AsyncIterator[bytes]:
     yield text.encode()
-
-
-def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
-    """None for a server without TLS."""
-    if urlsplit(settings.url).scheme == "http":
-        return None
-    return httpx.create_ssl_context(verify=settings.verify_tls)

@@ -105,6 +105,7 @@ class Socket:
             additional_headers=dict(self._headers),
             ssl=self._tls,
             max_size=None,  # previews and pictures are larger than any default
+            compression=None,  # events are small, and a preview is compressed already: it would cost both sides more than it saves
             open_timeout=CONNECT_SECONDS,
             ping_interval=PING_SECONDS,
             ping_timeout=PONG_SECONDS,

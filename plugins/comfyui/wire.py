@@ -92,12 +92,34 @@ class Finished(Wire):
                     yield name, data
 
 
+class JobState(Wire):
+    """`GET /api/jobs/{id}` of newer servers: the queue and the history at one look."""
+
+    id: str
+    status: str
+    outputs: Fields = Field(default_factory=dict)
+    execution_status: _Status | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.status == "pending"
+
+    @property
+    def runs(self) -> bool:
+        return self.status == "in_progress"
+
+    @property
+    def finished(self) -> Finished:
+        return Finished(outputs=self.outputs, status=self.execution_status)
+
+
 class _System(Wire):
     comfyui_version: str = ""
 
 
 class _Device(Wire):
     name: str = ""
+    type: str = ""
     vram_total: int = 0
     vram_free: int = 0
 
@@ -111,6 +133,11 @@ class SystemStats(Wire):
         """ "ComfyUI 0.3.64, NVIDIA RTX 4090 (20.1 of 24.0 GB free)"."""
         devices = (f"{d.name} ({d.vram_free / 1e9:.1f} of {d.vram_total / 1e9:.1f} GB free)" for d in self.devices)
         return ", ".join([f"ComfyUI {self.system.comfyui_version}".rstrip(), *devices])
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the largest device. 0 for unknown, and where it computes on the processor: that has the machine's."""
+        return max((device.vram_total for device in self.devices if device.type != "cpu"), default=0)
 
 
 def moment(timestamp: Any) -> datetime | None:

@@ -1,6 +1,6 @@
 """Routes of the page, behind the console's token."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -22,9 +22,14 @@ from chatelier import (
     guard,
     hookimpl,
     result_blob,
+    set_draining,
+    set_standing,
 )
 
 from . import view
+from .backends import ACTIONS
+from .charts import Charts
+from .history import History
 
 PAGE = Path(__file__).parent / "page"
 THUMBNAIL_PIXELS = 192
@@ -43,6 +48,7 @@ class ConsoleSettings(Section):
 class Plugin:
     def __init__(self) -> None:
         self._runtime: Runtime | None = None
+        self._charts: Charts | None = None
 
     @hookimpl
     def register_settings(self, register: Callable[[str, type[BaseModel]], None]) -> None:
@@ -53,6 +59,7 @@ class Plugin:
         @asynccontextmanager
         async def life() -> AsyncIterator[None]:
             self._runtime = gateway
+            self._charts = Charts(History(gateway.store, gateway.clock))
             try:
                 yield
             finally:
@@ -72,6 +79,8 @@ class Plugin:
             ("/console/thumbnail/{result}", self._thumbnail, "GET"),
             ("/console/cancel/{job}", self._cancel, "POST"),
             ("/console/refresh", self._refresh, "POST"),
+            ("/console/backends/{action}/{name:path}", self._set_backend, "POST"),
+            ("/console/drain/{how}", self._drain, "POST"),
         ):
             register(Route(path, endpoint, methods=[method], middleware=guarded))
 
@@ -90,7 +99,8 @@ class Plugin:
     async def _look(self) -> tuple[str, int]:
         """What the page shows, or why it cannot, and the status."""
         try:
-            return await view.now(self.runtime), 200
+            assert self._charts is not None  # noqa: S101 - made with the runtime
+            return await view.now(self.runtime, self._charts), 200
         except ChatelierError as away:
             return view.away(away), 503
 
@@ -113,6 +123,29 @@ class Plugin:
         async def work(tx: Tx) -> str:
             return await cancel_job(tx, request.path_params["job"])
 
+        return await self._change(work)
+
+    async def _set_backend(self, request: Request) -> Response:
+        action, name = request.path_params["action"], request.path_params["name"]
+        if action not in ACTIONS or name not in self.runtime.fleet.members:
+            return Response(status_code=404)
+
+        async def work(tx: Tx) -> None:
+            await set_standing(tx, name, **ACTIONS[action])
+
+        return await self._change(work)
+
+    async def _drain(self, request: Request) -> Response:
+        how = request.path_params["how"]
+        if how not in ("on", "off"):
+            return Response(status_code=404)
+
+        async def work(tx: Tx) -> None:
+            await set_draining(tx, draining=how == "on")
+
+        return await self._change(work)
+
+    async def _change(self, work: Callable[[Tx], Awaitable[object]]) -> Response:
         try:
             await self.runtime.store.atomically(work)
         except ChatelierError as away:

@@ -1,16 +1,20 @@
 """What the page shows, as HTML. Everything that anybody typed, named or sent is escaped."""
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from chatelier import JOBS, Backend, ChatelierError, Job, Result, Runtime, redact, results_of, shorten
+from chatelier import JOBS, ChatelierError, Job, Result, Runtime, is_draining, results_of, shorten
 
+from .backends import backends
+from .charts import Charts
+from .pieces import button, mark, section, table, told
+
+FIRST_JOBS = 50
 LAST_JOBS = 20
 SHOWN_RESULTS = 4
 PROMPT_CHARACTERS = 140
-ANSWER_SECONDS = 3.0
+DRAIN = f"<div class='below'>{button('/console/drain/on', 'Drain the gateway')} Nothing new is taken then, until you end it.</div>"
 FRAME = """<!doctype html>
 <html lang="en">
 <head>
@@ -34,58 +38,39 @@ def page(now: str) -> str:
     return FRAME.format(now=now)
 
 
-async def now(runtime: Runtime) -> str:
+async def now(runtime: Runtime, charts: Charts) -> str:
     """The part that is fetched again every few seconds."""
-    waiting = await runtime.store.find(JOBS, {"open": True}, order="created", limit=50)
-    ended = await runtime.store.find(JOBS, {"open": False}, order="created", descending=True, limit=LAST_JOBS)
+    waiting = await runtime.store.find(JOBS, {"open": True}, order="created", limit=FIRST_JOBS)
+    ended = await runtime.store.find(JOBS, {"open": False}, order="ended", descending=True, limit=LAST_JOBS)
+    is_drained = await is_draining(runtime.store)
     sections = [
-        _section("Queue", _queue(waiting)),
-        _section("Last jobs", await _last_jobs(runtime, ended)),
-        _section("Backends", await _backends(runtime)),
-        _section("Health", _health(runtime)),
-        _section("Workflows", _workflows(runtime)),
-        _section("Plugins", _plugins(runtime)),
+        _draining() if is_drained else "",
+        section("Queue", _queue(waiting), wide=True),
+        section("Work", await charts.html(list(runtime.fleet.members)), wide=True),
+        section("Backends", backends(runtime) + ("" if is_drained else DRAIN), wide=True),
+        section("Last jobs", await _last_jobs(runtime, ended), wide=True),
+        section("Health", _health(runtime)),
+        section("Workflows", _workflows(runtime)),
+        section("Plugins", _plugins(runtime)),
     ]
     return "\n".join(sections)
 
 
 def away(error: ChatelierError) -> str:
-    return f"<p class='ill'>{_told(str(error))}</p>"
+    return f"<p class='ill'>{told(str(error))}</p>"
 
 
-def _told(words: str) -> str:
-    """What a plugin, a server or a configuration says: any of them may quote a secret."""
-    return escape(redact(words))
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{title}</h2>{body}</section>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], empty: str = "None.") -> str:
-    """Cells are HTML already. On a narrow screen each cell says its own heading."""
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td data-head='{name}'>{cell}</td>" for name, cell in zip(head, row, strict=True) if cell or name)
-        + "</tr>"
-        for row in rows
-    )
-    if not body:
-        return f"<p class='quiet'>{empty}</p>"
-    headings = "".join(f"<th scope='col'>{name}</th>" for name in head)
-    return f"<table><thead><tr>{headings}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _mark(words: str, *, well: bool) -> str:
-    return f"<span class='mark {'well' if well else 'ill'}'>{escape(words)}</span>"
+def _draining() -> str:
+    words = "The gateway is drained: no orders are taken, and what was ordered is finished."
+    return f"<p class='notice' role='status'>{words} {button('/console/drain/off', 'Take orders again')}</p>"
 
 
 def _queue(jobs: Sequence[Job]) -> str:
     rows = [
-        (_what(job), f"{job.created:%H:%M:%S}", _progress(job), _button(f"/console/cancel/{escape(job.key)}", "Cancel"))
+        (_what(job), f"{job.created:%H:%M:%S}", _progress(job), button(f"/console/cancel/{escape(job.key)}", "Cancel"))
         for job in jobs
     ]
-    return _table(("job", "asked (UTC)", "state", "action"), rows, "Nothing waits or runs.")
+    return table(("job", "asked (UTC)", "state", "action"), rows, "Nothing waits or runs.")
 
 
 def _what(job: Job) -> str:
@@ -102,10 +87,6 @@ def _progress(job: Job) -> str:
     return f"{escape(job.state)} <progress max='100' value='{fraction * 100:.0f}'></progress> {fraction:.0%}"
 
 
-def _button(action: str, label: str) -> str:
-    return f"<form method='post' action='{action}'><button>{label}</button></form>"
-
-
 async def _last_jobs(runtime: Runtime, jobs: Sequence[Job]) -> str:
     rows = []
     for job in jobs:
@@ -113,9 +94,9 @@ async def _last_jobs(runtime: Runtime, jobs: Sequence[Job]) -> str:
         shown = "".join(_result(result) for result in results[:SHOWN_RESULTS])
         took = f"{job.run_ms / 1000:.1f} s" if job.run_ms else ""
         where = " · ".join(part for part in (took, escape(job.backend)) if part)
-        state = _mark(job.state, well=job.state == "done")
-        rows.append((shown, _what(job) + (f"<p class='quiet'>{_told(job.words)}</p>" * bool(job.words)), state, where))
-    return _table(("result", "job", "state", "took"), rows, "Nothing was made yet.")
+        state = mark(job.state, well=job.state == "done")
+        rows.append((shown, _what(job) + (f"<p class='quiet'>{told(job.words)}</p>" * bool(job.words)), state, where))
+    return table(("result", "job", "state", "took"), rows, "Nothing was made yet.")
 
 
 def _result(result: Result) -> str:
@@ -126,36 +107,18 @@ def _result(result: Result) -> str:
     return f"<img src='/console/thumbnail/{escape(result.key)}' alt='result {result.n + 1}' loading='lazy'>"
 
 
-async def _backends(runtime: Runtime) -> str:
-    rows = await asyncio.gather(*(_backend(runtime, name, one) for name, one in runtime.backends.items()))
-    return _table(("backend", "state", "running", "waiting", "detail"), rows)
-
-
-async def _backend(runtime: Runtime, name: str, backend: Backend) -> tuple[str, ...]:
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            found = await backend.describe()
-    except TimeoutError:
-        return escape(name), _mark("down", well=False), "", "", f"no answer within {ANSWER_SECONDS:g} s"
-    except Exception as error:  # noqa: BLE001 - a plugin's code; the page shows it and goes on
-        return escape(name), _mark("down", well=False), "", "", _told(str(error))
-    ours = runtime.workshop.placing.given[name]
-    detail = " · ".join(part for part in (f"{ours} of ours", _told(found.detail)) if part)
-    return escape(name), _mark("up", well=True), str(found.running), str(found.waiting), detail
-
-
 def _health(runtime: Runtime) -> str:
     rows = [
         (
             escape(name),
-            _mark(health.state, well=health.well),
+            mark(health.state, well=health.well),
             str(health.restarts),
-            _told(" · ".join(part for part in (health.detail, health.last_error) if part)),
+            told(" · ".join(part for part in (health.detail, health.last_error) if part)),
         )
         for name, health in runtime.health().items()
     ]
-    problems = "".join(f"<li>{_told(problem)}</li>" for problem in (*runtime.settings.problems, *runtime.problems))
-    return _table(("part", "state", "restarts", "detail"), rows) + f"<ul class='ill'>{problems}</ul>" * bool(problems)
+    problems = "".join(f"<li>{told(problem)}</li>" for problem in (*runtime.settings.problems, *runtime.problems))
+    return table(("part", "state", "restarts", "detail"), rows) + f"<ul class='ill'>{problems}</ul>" * bool(problems)
 
 
 def _workflows(runtime: Runtime) -> str:
@@ -163,12 +126,10 @@ def _workflows(runtime: Runtime) -> str:
         (f"<b>/{escape(one.name)}</b>", escape(one.title), _file(one.source)) for one in runtime.catalogue.workflows
     ]
     bad = [
-        (f"<span class='ill'>{_file(one.source)}</span>", escape(one.node), _told(one.reason))
+        (f"<span class='ill'>{_file(one.source)}</span>", escape(one.node), told(one.reason))
         for one in runtime.catalogue.problems
     ]
-    return _table(("command", "title", "from"), rows) + (
-        _table(("cannot be used", "node", "reason"), bad) if bad else ""
-    )
+    return table(("command", "title", "from"), rows) + (table(("cannot be used", "node", "reason"), bad) if bad else "")
 
 
 def _file(source: str) -> str:
@@ -179,10 +140,10 @@ def _file(source: str) -> str:
 
 def _plugins(runtime: Runtime) -> str:
     rows = [
-        (escape(info.name), _mark("loaded", well=True), escape(f"{info.origin} {info.version}"))
+        (escape(info.name), mark("loaded", well=True), escape(f"{info.origin} {info.version}"))
         for info in runtime.plugins.loaded
     ]
     broken = [
-        (escape(name), _mark("broken", well=False), _told(reason)) for name, reason in runtime.plugins.broken.items()
+        (escape(name), mark("broken", well=False), told(reason)) for name, reason in runtime.plugins.broken.items()
     ]
-    return _table(("plugin", "state", "detail"), [*broken, *rows])
+    return table(("plugin", "state", "detail"), [*broken, *rows])

@@ -1,6 +1,6 @@
 """The commands, declared once."""
 
-from chatelier import Command, Option, Register, Settings, hookimpl
+from chatelier import VARIED, Command, Option, Register, Settings, hookimpl
 
 from . import basics, runs
 
@@ -13,6 +13,9 @@ class Plugin:
 
 
 JOB = Option(name="job", description="The job's id, as under its result", required=True, rest=True)
+ANY_RUN = Option(
+    name="job", description="The job's id, or 1 to 5 for one of your last runs; none for the newest", rest=True
+)
 BASICS = (
     Command(name="start", summary="A short tour", handler=basics.start, group="First steps"),
     Command(
@@ -59,6 +62,23 @@ RUNS = (
             ),
         ),
         examples=("/again", "/again 2"),
+        group="Your pictures",
+    ),
+    Command(
+        name="vary",
+        summary="Several of a run at once, each with a seed of its own",
+        handler=runs.vary,
+        options=(ANY_RUN, VARIED),
+        examples=("/vary", "/vary 2 --count 3", "/vary k7m2x9qwpabc"),
+        group="Your pictures",
+    ),
+    Command(
+        name="original",
+        summary="A picture or video as the file it was made as",
+        handler=runs.original,
+        options=(ANY_RUN,),
+        examples=("/original", "/original k7m2x9qwpabc"),
+        private=True,
         group="Your pictures",
     ),
     Command(

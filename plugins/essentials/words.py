@@ -8,6 +8,7 @@ TRY = "Or tap one of these:"
 EXAMPLES = ("a red fox in the snow", "a lighthouse at sunset", "a forest at night")
 NOTHING_RUNS = "Nothing of yours is waiting or running."
 NO_RUNS = "You have not made anything yet. Try `/make a red fox in the snow`."
+CANCEL_ALL = "Cancel all of them"
 QUIT = "All right, forgotten."
 NOTHING_TO_QUIT = "There is no open question here."
 

@@ -22,6 +22,7 @@ from chatelier import (
     Refused,
     Unavailable,
     outputs_of_results,
+    ran_out_of_memory,
     savers,
     words_of_error,
     words_of_rejection,
@@ -68,6 +69,8 @@ class SketchBackend:
     name = "sketch"
 
     def __init__(self, root: Path, settings: SketchSettings) -> None:
+        self._settings = settings
+        self._classes: Mapping[str, Mapping[str, Any]] = {}
         self._shop = Workshop(root, Models(settings.models), tell=self._tell, seconds=settings.seconds, shared=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watched: OrderedDict[str, _Watched] = OrderedDict()
@@ -97,9 +100,21 @@ class SketchBackend:
         self._check_there()
         running, waiting = self._shop.queue()
         classes = await asyncio.to_thread(object_info, self._shop.folders, self._shop.models)
+        if classes != self._classes:
+            self._classes = classes
         return Description(
-            classes=classes, waiting=len(waiting), running=len(running), detail=f"{len(classes)} nodes, no GPU"
+            classes=self._classes,
+            waiting=len(waiting),
+            running=len(running),
+            places=self._settings.places,
+            tags=self._settings.tags,
+            weight=self._settings.weight,
+            detail=f"{len(classes)} nodes, no GPU",
         )
+
+    async def free(self) -> None:
+        """Let go of cached results, after the job that runs."""
+        self._shop.free()
 
     async def submit(self, attempt: Attempt) -> str:
         """Raises Refused for a graph that it cannot run."""
@@ -258,8 +273,15 @@ class SketchBackend:
         if "execution_interrupted" in messages:
             return Ended(state="cancelled", started_at=started, ended_at=ended)
         if error := messages.get("execution_error"):
-            words = words_of_error(error, known.graph)
-            return Ended(state="failed", words=words, transient=_may_pass(error), started_at=started, ended_at=ended)
+            words, too_little = words_of_error(error, known.graph), _too_little(error)
+            return Ended(
+                state="failed",
+                words=words,
+                transient=too_little,
+                out_of_memory=too_little,
+                started_at=started,
+                ended_at=ended,
+            )
         return Ended(
             state="done",
             outputs=outputs_of_results(record["outputs"], known.graph),
@@ -304,8 +326,9 @@ def _title(graph: Graph, node: str) -> str:
     return str(declared.get("_meta", {}).get("title") or declared.get("class_type", ""))
 
 
-def _may_pass(error: Mapping[str, Any]) -> bool:
-    return str(error["exception_type"]) == "MemoryError"
+def _too_little(error: Mapping[str, Any]) -> bool:
+    """Numpy has a MemoryError of its own."""
+    return ran_out_of_memory(error) or str(error["exception_type"]).endswith("MemoryError")
 
 
 def _moment(data: Mapping[str, Any] | None) -> datetime | None:

@@ -160,7 +160,7 @@ class _Execution:
             return
         self._progress(name, 0.0, 1.0, "running")
         self._send("executing", {"node": name, "display_node": name, "prompt_id": self._job.id})
-        self._engine.faults.before_node(self._node(name).name)
+        self._engine.faults.before_node(self._node(name).name, self._job.graph[name]["inputs"])
         self._engine.cache[self._keys[name]] = kept = self._executed_node(name)
         self._executed.append(name)
         if kept.ui is not None:

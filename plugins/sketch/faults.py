@@ -1,8 +1,10 @@
 """Faults that a test can ask a sketch server for (`--fault NAME[:ARGUMENT]`). Without any this does nothing."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 EXPLAINED = {
     "slow": "slow:SECONDS makes every job take that much longer",
@@ -13,7 +15,13 @@ EXPLAINED = {
     "lost-cancel": "lost-cancel accepts cancels and ignores the first one of each job",
     "late-history": "late-history:SECONDS keeps a finished job out of the history for that long",
     "die-in-job": "die-in-job ends the process when the second node of a job starts",
+    "memory": "memory:GIGABYTES is a device with that much: a node that makes more megapixels than that runs out of it",
+    "full-memory": "full-memory makes every job run out of memory until /free is called",
 }
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch says it."""
 
 
 class WrongFault(ValueError):
@@ -22,7 +30,7 @@ class WrongFault(ValueError):
 
 @dataclass(kw_only=True)
 class Faults:
-    """slow_seconds, late_history: seconds. freeze_after: jobs, 0 for never. failing: class names."""
+    """slow_seconds, late_history: seconds. freeze_after: jobs, 0 for never. failing: class names. memory: bytes, 0 for any."""
 
     slow_seconds: float = 0
     freeze_after: int = 0
@@ -32,15 +40,29 @@ class Faults:
     lost_cancel: bool = False
     late_history: float = 0
     die_in_job: bool = False
+    memory: int = 0
+    full_memory: bool = False
     nodes_begun: int = 0
 
-    def before_node(self, name: str) -> None:
-        """Raises RuntimeError for a failing class; may end the process."""
+    def before_node(self, name: str, inputs: Mapping[str, Any]) -> None:
+        """Raises RuntimeError for a failing class and for want of memory; may end the process."""
         self.nodes_begun += 1
         if self.die_in_job and self.nodes_begun >= 2:
             os._exit(137)
         if name in self.failing:
             raise RuntimeError(f"{name} was asked to fail")
+        if self.full_memory or (self.memory and _needs(inputs) > self.memory):
+            raise OutOfMemoryError("Allocation on device 0 would exceed allowed memory. (out of memory)")
+
+    def free(self) -> None:
+        """Models are unloaded."""
+        self.full_memory = False
+
+
+def _needs(inputs: Mapping[str, Any]) -> float:
+    """Bytes, a gigabyte for each megapixel that a node makes by its own settings."""
+    sizes = [inputs.get(name, 1 if name == "batch_size" else 0) for name in ("width", "height", "batch_size")]
+    return prod(sizes) * 1000.0 if all(isinstance(size, int) for size in sizes) else 0.0
 
 
 def parse(written: Sequence[str]) -> Faults:
@@ -65,7 +87,9 @@ def _set(faults: Faults, name: str, argument: str) -> None:
             faults.late_history = float(argument)
         case "error" if argument:
             faults.failing |= {argument}
-        case "garbage" | "drop-socket" | "lost-cancel" | "die-in-job" if not argument:
+        case "memory":
+            faults.memory = int(float(argument) * 1e9)
+        case "garbage" | "drop-socket" | "lost-cancel" | "die-in-job" | "full-memory" if not argument:
             setattr(faults, name.replace("-", "_"), True)
         case _:
             raise ValueError(name)

@@ -250,8 +250,11 @@ class Server:
             "embedded_python": False,
             "argv": ["chatelier", "sketch"],
         }
+        kind, index = "cpu", None
+        if self.faults.memory:
+            kind, index, total, free = "cuda", 0, self.faults.memory, self.faults.memory
         memory = {"vram_total": total, "vram_free": free, "torch_vram_total": total, "torch_vram_free": free}
-        return JSONResponse({"system": system, "devices": [{"name": "sketch", "type": "cpu", "index": None, **memory}]})
+        return JSONResponse({"system": system, "devices": [{"name": "sketch", "type": kind, "index": index, **memory}]})
 
     async def features(self, request: Request) -> Response:
         return JSONResponse(FEATURES)
@@ -268,6 +271,8 @@ class Server:
 
     async def free(self, request: Request) -> Response:
         body = await _json(request)
+        if body.get("unload_models"):
+            self.faults.free()
         if body.get("free_memory"):
             self._shop.free()
         return Response()

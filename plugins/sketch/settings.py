@@ -25,3 +25,10 @@ class SketchSettings(Section):
         le=3600,
         description="Seconds that each job takes longer than it needs, to see what waiting is like.",
     )
+    tags: tuple[str, ...] = Field(default=(), description="What workflows may ask for, such as `draft`.")
+    weight: float = Field(
+        default=1.0, gt=0, description="Its speed beside other backends', used until it was measured."
+    )
+    places: int = Field(
+        default=2, ge=1, description="Jobs that it is given at a time: one runs, the others are queued behind it."
+    )

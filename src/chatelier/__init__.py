@@ -53,19 +53,23 @@ from .core.errors import (
     Unavailable,
     Uncertain,
 )
+from .core.figures import Figures, figures_of
 from .core.gateway import Runtime
 from .core.generation.backend import Attempt, Backend, Description, Ended, Frees, Output, Progress
+from .core.generation.fleet import Member
 from .core.generation.jobs import JOBS, Job, Result, results_of
 from .core.generation.orders import ask_to_cancel as cancel_job
 from .core.generation.outputs import outputs_of_results
-from .core.generation.queue import open_jobs, status_line
+from .core.generation.queue import open_jobs, status_lines
 from .core.generation.results import result_blob
-from .core.generation.verbs import press
+from .core.generation.roster import is_draining, set_draining, set_standing
+from .core.generation.verbs import VARIED, press
 from .core.hookspecs import Register, hookimpl
 from .core.http.tokens import guard, holds_token
 from .core.keys import token
 from .core.log import redact
 from .core.media import Blob
+from .core.media.fetch import NotServed, fetch
 from .core.media.references import refer, release
 from .core.outcome import Outcome, job_of, latest_media, outcome_of
 from .core.sessions.session import close as close_question
@@ -92,7 +96,9 @@ from .core.storage import (
     unreadable,
 )
 from .core.supervise import in_time
+from .core.workflows.declaration import declare
 from .core.workflows.folder import FolderSource
+from .core.workflows.names import name_from
 from .core.workflows.refusals import ran_out_of_memory, words_of_error, words_of_rejection, words_of_skipped
 from .core.workflows.saved import savers
 from .core.workflows.workflow import Graph, Input, Loaded, Problem, Workflow, WorkflowSource
@@ -103,6 +109,7 @@ __all__ = [
     "EXIT_FAILED",
     "FILE_TYPES",
     "JOBS",
+    "VARIED",
     "Ask",
     "Attempt",
     "Backend",
@@ -130,12 +137,13 @@ __all__ = [
     "Ended",
     "Event",
     "Exists",
+    "Figures",
     "FileRef",
     "Finds",
     "FirstAnswer",
-    "Frees",
     "FolderSource",
     "Form",
+    "Frees",
     "Gateway",
     "Gone",
     "Graph",
@@ -148,6 +156,8 @@ __all__ = [
     "Leased",
     "Loaded",
     "Media",
+    "Member",
+    "NotServed",
     "OnJob",
     "OpensDirect",
     "OperatorMust",
@@ -200,15 +210,20 @@ __all__ = [
     "check_value",
     "claimed",
     "close_question",
+    "declare",
     "drive",
     "escape",
+    "fetch",
+    "figures_of",
     "guard",
     "help_for",
     "holds_token",
     "hookimpl",
     "in_time",
+    "is_draining",
     "job_of",
     "latest_media",
+    "name_from",
     "open_gateway",
     "open_jobs",
     "outcome_of",
@@ -223,8 +238,10 @@ __all__ = [
     "results_of",
     "run_command",
     "savers",
+    "set_draining",
+    "set_standing",
     "shorten",
-    "status_line",
+    "status_lines",
     "store_action",
     "token",
     "unique_values",

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import time
 import uuid
@@ -18,7 +19,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -52,11 +53,20 @@ class ComfyPeer:
     """faults: "POST /prompt" → what answers instead; None from it lets the request through.
 
     thawed: cleared, the server is frozen: its socket stays open, and all it had to say comes once it is set again.
-    mute: it forgets its sockets: they stay open, and nothing comes.
+    mute: it forgets its sockets: they stay open, and nothing comes. has_jobs: it is newer, and has `/api/jobs`.
+    asks_who: the certificates of those who sign for callers. large: places of files that are made while they are sent, and bytes.
     """
 
-    def __init__(self, script: Script | None = None, *, certificate: Path | None = None) -> None:
+    def __init__(
+        self, script: Script | None = None, *, certificate: Path | None = None, asks_who: Path | None = None
+    ) -> None:
         self.certificate = certificate
+        self.asks_who = asks_who
+        self.has_jobs = False
+        self.devices: list[dict[str, Any]] = [
+            {"name": "cuda:0 A Card", "type": "cuda", "vram_total": 24_000_000_000, "vram_free": 20_100_000_000}
+        ]
+        self.large: dict[tuple[str, str, str], int] = {}
         self.refuses_sockets = False
         self.script: Script = script or happy
         self.faults: dict[str, Fault] = {}
@@ -99,6 +109,8 @@ class ComfyPeer:
         config = uvicorn.Config(
             self._app(),
             ssl_certfile=self.certificate,
+            ssl_ca_certs=str(self.asks_who) if self.asks_who else None,
+            ssl_cert_reqs=ssl.CERT_REQUIRED if self.asks_who else ssl.CERT_NONE,
             log_config=None,
             lifespan="off",
             ws="websockets-sansio",
@@ -163,6 +175,9 @@ class ComfyPeer:
             "GET /view": self._view,
             "GET /object_info": self._object_info,
             "GET /system_stats": self._stats,
+            "POST /free": self._free,
+            "GET /api/jobs/{id}": self._job,
+            "POST /api/jobs/{id}/cancel": self._cancel_job,
         }
         found: list[Route | WebSocketRoute] = [WebSocketRoute("/ws", self._socket)]
         for key, endpoint in routes.items():
@@ -234,15 +249,49 @@ class ComfyPeer:
 
     async def _view(self, request: Request) -> Response:
         ask = request.query_params
-        data = self.files.get((ask["filename"], ask.get("subfolder", ""), ask.get("type", "output")))
+        place = (ask["filename"], ask.get("subfolder", ""), ask.get("type", "output"))
+        if place in self.large:
+            return StreamingResponse(self._pieces(self.large[place]), media_type="application/octet-stream")
+        data = self.files.get(place)
         return Response(status_code=404) if data is None else Response(data, media_type="image/png")
+
+    async def _pieces(self, size: int) -> AsyncIterator[bytes]:
+        piece = bytes(65536)
+        for sent in range(0, size, len(piece)):
+            yield piece[: size - sent]
 
     async def _object_info(self, _: Request) -> Response:
         return JSONResponse(self.object_info)
 
     async def _stats(self, _: Request) -> Response:
-        device = {"name": "cuda:0 A Card", "vram_total": 24_000_000_000, "vram_free": 20_100_000_000}
-        return JSONResponse({"system": {"comfyui_version": "0.3.64", "os": "posix"}, "devices": [device]})
+        return JSONResponse({"system": {"comfyui_version": "0.3.64", "os": "posix"}, "devices": self.devices})
+
+    async def _free(self, request: Request) -> Response:
+        self.bodies.append(await request.json())
+        return Response()
+
+    async def _job(self, request: Request) -> Response:
+        key = request.path_params["id"]
+        if not self.has_jobs:
+            return PlainTextResponse("404: Not Found", 404)
+        if (entry := self.history.get(key)) is not None:
+            status = "completed" if entry["status"]["completed"] else "failed"
+            found = {"outputs": entry["outputs"], "execution_status": entry["status"], "workflow": {}}
+            return JSONResponse({"id": key, "status": status, "priority": 1, "outputs_count": 1, **found})
+        if self.running and self.running.id == key:
+            return JSONResponse({"id": key, "status": "in_progress", "priority": 1, "outputs_count": 0})
+        if any(job.id == key for job in self.pending):
+            return JSONResponse({"id": key, "status": "pending", "priority": 1, "outputs_count": 0})
+        return JSONResponse({"error": "Job not found"}, 404)
+
+    async def _cancel_job(self, request: Request) -> Response:
+        key = request.path_params["id"]
+        if not self.has_jobs:
+            return PlainTextResponse("404: Not Found", 404)
+        self.pending = [job for job in self.pending if job.id != key]
+        if self.running and self.running.id == key:
+            self.running.interrupted.set()
+        return JSONResponse({"cancelled": True})
 
     # --- the socket
 
@@ -285,6 +334,12 @@ class ComfyPeer:
             if ws is not None:
                 with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                     await (ws.send_bytes(message) if isinstance(message, bytes) else ws.send_text(message))
+
+    async def send_status(self, remaining: int) -> None:
+        """To everybody: the queue became longer or shorter."""
+        message = {"type": "status", "data": {"status": {"exec_info": {"queue_remaining": remaining}}}}
+        for ws in list(self.sockets.values()):
+            await ws.send_text(json.dumps(message))
 
     # --- jobs
 

@@ -6,11 +6,18 @@ async function look() {
   if (document.hidden || main.contains(document.activeElement)) return;
   try {
     const answer = await fetch("/console/now");
-    if (answer.ok) main.innerHTML = await answer.text();
+    if (answer.ok) show(await answer.text());
     main.classList.toggle("stale", !answer.ok);
   } catch {
     main.classList.add("stale");
   }
+}
+
+// What somebody opened stays open.
+function show(html) {
+  const open = [...main.querySelectorAll("details[open]")].map((one) => one.id);
+  main.innerHTML = html;
+  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
 }
 
 setInterval(look, EVERY_MS);
