@@ -8,6 +8,7 @@ import re
 import secrets
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -82,8 +83,10 @@ class Process:
     """A command of ours in a process of its own. url: as it printed it when it was ready."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
+        # A file, because nobody reads a pipe while a test runs, and who writes to a full one stands still.
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - open as long as the process runs
         self.running = Popen(  # noqa: S603 - our own program
-            [*CHATELIER, *arguments], stdout=PIPE, stderr=PIPE, text=True, env={**os.environ, **environment}
+            [*CHATELIER, *arguments], stdout=PIPE, stderr=self._log, text=True, env={**os.environ, **environment}
         )
         self._ended = False
         self._told = ""
@@ -109,7 +112,10 @@ class Process:
     def end(self) -> str:
         """Waits for it; gives all that it wrote and nobody read yet."""
         if not self._ended:
-            self._told = "".join(self.running.communicate(timeout=PATIENCE))
+            out, _ = self.running.communicate(timeout=PATIENCE)
+            self._log.seek(0)
+            self._told = f"{out}{self._log.read()}"
+            self._log.close()
             self._ended = True
         return self._told
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.routing import BaseRoute
 
-from chatelier import JOBS, Runtime, Said, Unavailable
+from chatelier import JOBS, Backend, Register, Runtime, Said, Unavailable, hookimpl
 from chatelier.core.cli.serve import listening
 from chatelier.plugins.console import Plugin as Console
 from chatelier.plugins.console.charts import averages, charts
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser
 
 EVIL = "<script>alert('fox')</script>' onerror='alert(1)"
+ODD = "<b>a/b c</b>"
 OPENS = "forty characters, or so it may be"
 
 
@@ -286,7 +287,7 @@ async def test_a_store_that_is_away_is_said(tmp_path: Path) -> None:
 async def test_a_backend_is_drained_disabled_and_enabled_by_its_buttons(tmp_path: Path) -> None:
     async with console(tmp_path) as here:
         for action, word in (("drain", "draining"), ("enable", "up"), ("disable", "disabled")):
-            (address,) = [one for one in (await here.page()).all("form", "action") if f"/{action}/" in one]
+            (address,) = [one for one in (await here.page()).all("form", "action") if f"/backends/{action}/" in one]
             assert (await here.post(address)).status_code == 303
             await here.page_with(word)
             assert here.runtime.fleet.members["fake"].takes_jobs is (action == "enable")
@@ -309,14 +310,19 @@ async def test_the_gateway_is_drained_by_a_button_and_people_are_told(tmp_path: 
         await here.make()
 
 
+class Oddly:
+    @hookimpl
+    def register_backends(self, register: Register[Backend]) -> None:
+        register(FakeBackend(ODD))
+
+
 async def test_a_name_of_a_backend_is_text_and_one_address(tmp_path: Path) -> None:
-    backend = FakeBackend("<b>a/b c</b>")
-    async with console(tmp_path, Parts([], [backend])) as here:
-        page = await here.page_with("<b>a/b c</b>")
+    async with console(tmp_path, Oddly) as here:
+        page = await here.page_with(ODD)
         (address,) = [one for one in page.all("form", "action") if "/drain/%3C" in one]
         assert (await here.post(address)).status_code == 303
         await here.page_with("draining")
-        assert not here.runtime.fleet.members[backend.name].takes_jobs
+        assert not here.runtime.fleet.members[ODD].takes_jobs
 
 
 async def test_the_table_of_backends_asks_none_of_them(tmp_path: Path) -> None:

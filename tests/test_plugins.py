@@ -303,10 +303,14 @@ class Watches:
         raise RuntimeError("seen enough")
 
 
-async def test_everybody_is_told() -> None:
+async def test_one_plugin_is_asked_by_its_name() -> None:
     seen: list[str] = []
-    await asked(Watches(seen), Watches(seen)).tell("watched", seconds=5, job="j")
-    assert seen == ["j", "j"]
+    plugins = asked(Says(1), Watches(seen), Watches(seen))
+    assert plugins.implementers("watched") == ["1", "2"]
+    answer = await plugins.ask("2", "watched", seconds=5, job="j")
+    assert isinstance(answer and answer.error, RuntimeError)
+    assert await plugins.ask("0", "watched", seconds=5, job="j") is None
+    assert seen == ["j"]
 
 
 class First(Says):

@@ -113,8 +113,18 @@ def test_wrong_faults_are_explained(written: str) -> None:
 
 def test_right_faults() -> None:
     faults = parse(
-        ["slow:1.5", "freeze-after:2", "late-history:3", "error:A", "error:B", "garbage", "drop-socket", "lost-cancel"]
-        + ["memory:0.5", "full-memory"]
+        [
+            "slow:1.5",
+            "freeze-after:2",
+            "late-history:3",
+            "error:A",
+            "error:B",
+            "garbage",
+            "drop-socket",
+            "lost-cancel",
+            "memory:0.5",
+            "full-memory",
+        ]
     )
     assert (faults.slow_seconds, faults.freeze_after, faults.late_history) == (1.5, 2, 3)
     assert faults.failing == {"A", "B"}

@@ -14,7 +14,9 @@ from .backend import Output
 State = Literal["queued", "submitting", "submitted", "running", "storing", "done", "failed", "expired", "cancelled"]
 Origin = Literal["chat", "api", "batch"]
 CLAIMS = 3
-"""At this claim without progress in between a job is failed: it crashed whoever took it before."""
+"""At this claim without progress in between a job is failed: it crashed whoever took it before.
+
+To hold it for a while without a crash is progress, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

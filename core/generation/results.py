@@ -1,6 +1,8 @@
 """What a finished job shows, and the buttons under it."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from ..chat.buttons import OnJob, Verb
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from ..gateway import Runtime
 
 BadEnd = Literal["failed", "expired", "cancelled"]
+UNTOLD = frozenset({".bin", ".txt"})
+"""Suffixes of bytes that say little of what they are: 3D models in words, latents."""
 CAPTION_CHARACTERS = 300
 """Of a prompt, under its picture."""
 AT_ONCE = 6
@@ -72,8 +76,10 @@ def pictures(results: Sequence[Result]) -> tuple[Blob, ...]:
 
 
 def file_name(job: Job, result: Result) -> str:
-    """What people save it as: the server's own names say nothing."""
+    """What people save it as: the server's own names say nothing but, of a file that is not known by its bytes, the kind."""
     suffix = result.blob.suffix if result.blob else ".txt"
+    if suffix in UNTOLD and re.fullmatch(r"\.[A-Za-z0-9]{1,8}", own := PurePosixPath(result.name).suffix):
+        suffix = own
     return f"{job.workflow}-{job.key}-{result.n + 1}{suffix}"
 
 

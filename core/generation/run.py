@@ -22,7 +22,7 @@ from ..workflows.choices import models_of
 from . import results, words
 from .backend import Attempt, Backend, Ended, Output, Progress
 from .fleet import Fleet
-from .jobs import ATTEMPTS, JOBS, RESULTS, AttemptRow, Job, Result, Seen, note_run, result_owner, results_of
+from .jobs import ATTEMPTS, JOBS, RESULTS, AttemptRow, Job, Result, Seen, State, note_run, result_owner, results_of
 from .orders import close, end
 from .placing import Candidate, Placing
 
@@ -32,6 +32,8 @@ T = TypeVar("T")
 Found = Literal["waiting", "running", "ended", "absent", "unknown"]
 PROGRESS_SECONDS = 1.0
 """The least time between two writes of a job's progress."""
+SURVIVED_SECONDS = 5.0
+"""Who has held a job for so long is not stopped by it."""
 UNKNOWN_SECONDS = 60.0
 """How long an attempt that a backend knows nothing certain about is waited for before it counts as lost."""
 LOOK_SECONDS = 2.0
@@ -50,6 +52,8 @@ BEGIN_SECONDS = 0.3
 """Until it is written that a job began: one that has ended by then needs no such record."""
 SILENT_SECONDS = 5.0
 """After so long people are told that the backend does not answer."""
+STATES: Mapping[str, State] = {"waiting": "submitted", "running": "running"}
+"""Of a job, by the phase of its attempt."""
 LIMIT_LOOK_SECONDS = 30.0
 """How often a limit that moves, because the attempt began to run, is read again."""
 
@@ -122,14 +126,30 @@ class JobRun:
         """Walk the job to its end, or give it back for later."""
         if self.job.cancel:
             self.cancelled.set()
+        surviving = asyncio.create_task(self._survive()) if self.job.claims > 1 else None
         try:
             while self.job.open:
                 await self._step()
         except Settled:
             pass
         finally:
+            if surviving is not None:
+                surviving.cancel()
+                await asyncio.wait({surviving})
             self.shop.previews.pop(self.job.key, None)
             self._leave_place()
+
+    async def _survive(self) -> None:
+        """A job that stops whoever takes it does so soon. Who was stopped for another reason leaves it no bad mark."""
+        await self.shop.clock.sleep(SURVIVED_SECONDS)
+
+        async def work(tx: Tx) -> None:
+            await tx.replace(JOBS, replace(await self._held(tx), claims=0))
+
+        try:
+            await self.shop.store.atomically(work)
+        except (Lost, Unavailable, OperatorMust) as error:
+            log.info("mark not taken away", job=self.job.key, error=str(error))
 
     async def _step(self) -> None:
         if self.job.attempt and self.job.backend not in self.shop.backends and self.job.state != "storing":
@@ -307,7 +327,7 @@ class JobRun:
         if self._writing_later is None:
             # A job that has ended by then needs no word of how it began.
             wait = self._written + PROGRESS_SECONDS - self.shop.clock.monotonic()
-            wait = wait if self.job.state == item.phase else BEGIN_SECONDS
+            wait = wait if self.job.state == STATES[item.phase] else BEGIN_SECONDS
             self._writing_later = asyncio.create_task(self._write_after(wait))
 
     async def _write_after(self, seconds: float) -> None:

@@ -62,7 +62,7 @@ class Pace:
     seen to need to forget an old one. look_seconds: for a small answer.
     """
 
-    first_seconds: float = 0.25
+    first_seconds: float = 0.5
     update_seconds: float = 0.25
     silence_seconds: float = 3.0
     poll_seconds: float = 1.0
