@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -512,6 +513,27 @@ def test_a_breaker_opens_after_failures_in_a_row_and_closes_with_a_success() -> 
     assert pauses[0] < pauses[-1] <= LONGEST_SECONDS
     breaker.succeeded()
     assert breaker.allowed(2, now) == 2
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        None,
+        Description(classes=5),  # type: ignore[arg-type] # that is what is tried
+        Description(classes=CLASSES, places=0),
+        Description(classes=CLASSES, weight=0.0),
+    ],
+    ids=["nothing", "no classes", "no places", "no weight"],
+)
+async def test_a_backend_that_describes_itself_badly_disturbs_no_other_one(world: World, described: Any) -> None:
+    class Odd(Server):
+        async def describe(self) -> Description:
+            return described  # type: ignore[no-any-return] # that is what is tried
+
+    world.start(Odd("an odd one"), Server("well"))
+    await world.order("ada")
+    await world.clock.advance(2)
+    assert await at(world) == ["well"]
 
 
 async def test_a_server_counts_as_down_after_several_misses_and_its_state_is_told(world: World) -> None:

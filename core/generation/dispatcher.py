@@ -61,6 +61,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Until cancelled; then every job that still runs is given back."""
+        self.shop.fleet.forget_jobs()
         async with asyncio.TaskGroup() as self._tasks:
             self._tasks.create_task(self.shop.fleet.run(), name="fleet")
             self._tasks.create_task(self._watch_cancels(), name="cancels")

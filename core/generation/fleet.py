@@ -187,6 +187,12 @@ class Fleet:
         now = self._clock.monotonic()
         return [member for member in self.members.values() if member.has_room(now)]
 
+    def forget_jobs(self) -> None:
+        """No job of this process has a place."""
+        for member in self.members.values():
+            member.given.clear()
+            member.taken.clear()
+
     def give(self, job: str, name: str, place: int | None = None) -> None:
         """This job has a place there now."""
         if (member := self.members.get(name)) is not None:
@@ -204,8 +210,10 @@ class Fleet:
 
     def did_not_answer(self, name: str, error: str) -> None:
         """It was to take a job, or to tell of one. It gets no more until a look finds it well, which is soon."""
-        if (member := self.members.get(name)) is not None:
-            self._missed(member, error)
+        member = self.members.get(name)
+        if member is not None and member.answers:
+            member.answers, member.error = False, error
+            self.generation += 1
             member.woken.set()
 
     def is_full(self, name: str, seconds: float) -> None:
@@ -270,7 +278,8 @@ class Fleet:
 
     async def _look(self, member: Member) -> None:
         try:
-            found = await in_time(member.backend.describe(), self._clock.sleep(DESCRIBE_SECONDS))
+            found = _sound(await in_time(member.backend.describe(), self._clock.sleep(DESCRIBE_SECONDS)))
+            shared = await self._shared(member, found.classes)
         except Unavailable as away:
             self._missed(member, str(away))
         except TimeoutError:
@@ -280,7 +289,7 @@ class Fleet:
                 log.error("backend cannot be described", backend=member.name, reason=reason(error), exc_info=error)
             self._missed(member, reason(error))
         else:
-            self._answered(member, found, await self._shared(member, found.classes))
+            self._answered(member, found, shared)
 
     def _answered(self, member: Member, found: Description, shared: Classes) -> None:
         known = member.description
@@ -348,6 +357,15 @@ class Fleet:
                 member.standing = standing
                 self.generation += 1
                 self.moved.set()
+
+
+def _sound(found: Description) -> Description:
+    """Raises TypeError or ValueError for what no job can be placed by: a third party wrote it."""
+    if not isinstance(found, Description):
+        raise TypeError(f"describe gave {type(found).__name__}, not a Description")
+    if found.places < 1 or found.weight <= 0:
+        raise ValueError(f"places must be 1 or more and weight above 0; they are {found.places} and {found.weight}")
+    return found
 
 
 def _digest(classes: Classes) -> str:
