@@ -860,11 +860,19 @@ async def test_a_plugin_that_refuses_without_words_leaves_it_to_the_next(tmp_pat
 
 
 @pytest.mark.parametrize("url", ["memory:", "sqlite:chatelier.db"])
-async def test_of_twenty_orders_at_once_exactly_the_allowed_number_is_taken(tmp_path: Path, url: str) -> None:
-    async with studio(tmp_path, Sqlite, hold=True, store_url=url, limits={"open_orders": 3}) as at:
-        await asyncio.gather(*(at.say(f"/make fox {n}", chat=f"room {n}") for n in range(20)))
+@pytest.mark.parametrize(
+    ("limit", "people", "refusal"),
+    [("open_orders", 1, "orders open"), ("all_orders", 20, words.TOO_MANY_IN_ALL)],
+    ids=["of one person", "of all together"],
+)
+async def test_of_twenty_orders_at_once_exactly_the_allowed_number_is_taken(
+    tmp_path: Path, url: str, limit: str, people: int, refusal: str
+) -> None:
+    async with studio(tmp_path, Sqlite, hold=True, store_url=url, limits={limit: 3}) as at:
+        said = (at.say(f"/make fox {n}", chat=f"room {n}", sender=f"person {n % people}") for n in range(20))
+        await asyncio.gather(*said)
         await at.network.until(lambda: len(at.network.shown) == 20)
-        assert len([text for text in at.network.texts if "orders open" in text]) == 17
+        assert len([text for text in at.network.texts if refusal in text]) == 17
         orders = await at.runtime.store.find(ORDERS, order="created")
         assert [order.state for order in orders] == ["open"] * 3
         at.backend.hold = False
