@@ -14,8 +14,8 @@ from .run import ANSWER_SECONDS, Workshop
 
 log = get_logger(__name__)
 
-ROUND_SECONDS = 15.0
-"""Between two tries of a backend that was away."""
+ROUND_SECONDS = 5.0
+"""Between two looks for such attempts, and two tries of a backend that was away."""
 A_ROUND = 20
 """Attempts of one backend, so that one that hangs does not hold up a round for long."""
 KEPT = timedelta(days=1)
@@ -33,13 +33,12 @@ class Leftovers:
 
     async def run(self) -> None:
         """Until cancelled."""
-        changes = self._shop.store.changes(ATTEMPTS)
         while True:
             try:
                 await asyncio.gather(*(self._clear(name) for name in self._shop.backends))
             except ChatelierError as away:
                 log.warning("lost attempts not looked for", error=str(away))
-            await changes.wait(ROUND_SECONDS)
+            await self._shop.clock.sleep(ROUND_SECONDS)
 
     async def _clear(self, name: str) -> None:
         backend = self._shop.backends[name]
