@@ -19,6 +19,7 @@ from playwright.async_api import Browser, ConsoleMessage, FilePayload, Locator, 
 from chatelier.core.generation.jobs import JOBS
 from files import picture
 from gateways import PATIENCE, Here, configured, gateway
+from workday import a_day, keep
 
 DOCS = Path(__file__).parent.parent / "docs"
 FOX = "/make a red fox in the snow"
@@ -296,7 +297,8 @@ async def test_a_wrong_option_is_answered_in_words_on_the_page(browser: Browser,
 
 
 async def test_the_operator_sees_what_was_made(browser: Browser, tmp_path: Path) -> None:
-    async with studio(tmp_path) as here, visit(browser, here, viewport={"width": 1200, "height": 800}) as me:
+    async with studio(tmp_path) as here, visit(browser, here, viewport={"width": 1200, "height": 1250}) as me:
+        await keep(here.runtime.store, a_day(here.runtime.clock.now(), ["sketch"]))
         prompts = ["a red fox in the snow", "a lighthouse at dusk, oil on canvas", "a tea house in the rain"]
         for n, prompt in enumerate(prompts, start=1):
             await me.say(f"/make {prompt} --width 384 --height 384 --steps 20 --seed {n}")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatelier import JOBS, Job, Runtime, Said, Tx, Unavailable, figures_of
+from chatelier import Runtime, Said, Unavailable, figures_of
 from chatelier.core.cli.serve import listening
 from chatelier.core.figures import COUNTED
 from chatelier.core.generation.roster import set_draining, set_standing
@@ -182,20 +182,6 @@ async def test_a_long_queue_is_counted_up_to_a_bound(tmp_path: Path) -> None:
         await keep(here.runtime.store, waiting)
         figures = await figures_of(here.runtime.store, ["fake"])
         assert figures.jobs["queued"] == COUNTED
-
-
-async def test_many_who_read_at_once_read_the_store_once(tmp_path: Path) -> None:
-    async with metrics(tmp_path) as here:
-        await here.numbers()
-        before = await here.numbers()
-
-        async def work(tx: Tx) -> Job:
-            return await tx.insert(JOBS, replace(ended(1, tx.now), state="storing", open=True))
-
-        await here.runtime.store.atomically(work)
-        answers = await asyncio.gather(*(here.get() for _ in range(10)))
-        assert {answer.status_code for answer in answers} == {200}
-        assert before("chatelier_jobs", state="storing") == 0
 
 
 async def test_two_gateways_in_a_process_count_for_themselves(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ async def test_a_gateway_that_runs_follows_what_another_process_sets(tmp_path: P
             (("enable", "sketch"), lambda: member.takes_jobs),
             (
                 ("set", "sketch", "--weight", "3", "--tags", "fast"),
-                lambda: (member.weight, member.tags) == (3.0, {"fast"}),
+                lambda: (member.weight, member.tags) == (3.0, frozenset({"fast"})),
             ),
             (("set", "sketch", "--default"), lambda: (member.weight, member.tags) == (1.0, frozenset())),
         ):

@@ -15,7 +15,7 @@ from .tokens import Entrance, login_routes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How the gateway is. ready: it takes messages now. draining: but no new orders. The rest says in words how each part is, by its name."""
+    """How the gateway is. ready: it takes messages now. draining: but no orders. The rest says in words how each part is, by its name."""
 
     ready: bool
     draining: bool = False

@@ -1,7 +1,9 @@
 """The route of `/metrics`, behind the console's token, and what the gateway tells to be counted."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
@@ -36,9 +38,9 @@ class Plugin:
 
         @asynccontextmanager
         async def life() -> AsyncIterator[None]:
-            from .meter import Meter  # noqa: PLC0415 - the client library is loaded only where it is used
-
-            self._meter = Meter(gateway)
+            # The client library is loaded only where it is used; that reads many files.
+            meter = await asyncio.to_thread(import_module, ".meter", __package__)
+            self._meter = meter.Meter(gateway)
             try:
                 yield
             finally:
