@@ -651,7 +651,7 @@ def test_numbers_at_a_terminal_press_every_button(tmp_path: Path, at_terminal: C
     chat.until("> ")
     chat.type("/make a red fox --width 64 --height 64 --steps 1\r")
     chat.until("out/make-")
-    chat.type("2\r")
+    chat.type("3\r")
     chat.until("Tweak: ")
     answers = {"Prompt (now a red fox)": "a blue fox", "Negative": "-", "Seed": "", "Width (now 64)": "abc"}
     for question, answer in answers.items():
@@ -663,7 +663,7 @@ def test_numbers_at_a_terminal_press_every_button(tmp_path: Path, at_terminal: C
         chat.type("\r")
     chat.until("a blue fox\r\n\r\n1.")
     chat.until("out/make-")
-    chat.type("4\r")
+    chat.type("7\r")
     chat.until("Hidden.")
     chat.type("\x04")
     assert chat.process.wait(20) == 0
