@@ -13,16 +13,16 @@ from chatelier import JOBS, Attempt, Description, Ended, Job, Retry, Unavailable
 from chatelier.core.errors import BadInput
 from chatelier.core.generation import words
 from chatelier.core.generation.breaker import BREAKS, LONGEST_SECONDS, Breaker
-from chatelier.core.generation.dispatcher import PARK_SECONDS
 from chatelier.core.generation.fleet import DESCRIBE_SECONDS, MISSES, MODEL_SECONDS, MODEL_STRIKES
 from chatelier.core.generation.jobs import ATTEMPTS, CROWDS, WORKLOADS, Crowd
 from chatelier.core.generation.placing import PASSED_SECONDS
 from chatelier.core.generation.roster import set_draining, set_standing
 from chatelier.core.generation.run import ANSWER_SECONDS, UNKNOWN_SECONDS
-from chatelier.core.generation.waiting import DEEPER_SECONDS, WINDOW
+from chatelier.core.generation.waiting import DEEPER_SECONDS, PUT_OFF_SECONDS, WINDOW
 from chatelier.core.testing.backend import CLASSES
 from chatelier.core.testing.logs import sent_to
-from jobs_world import OPEN_ORDERS, QUEUE_SECONDS, Server, World
+from chatelier.core.workflows.choices import needs_of
+from jobs_world import FETCH_SECONDS, OPEN_ORDERS, QUEUE_SECONDS, Server, World
 
 PLACES = Description(classes={}).places
 
@@ -54,6 +54,7 @@ def other_one() -> Server:
 
 async def change(world: World, job: Job, **changes: object) -> Job:
     changed = replace(job, **changes)  # type: ignore[arg-type] # fields by name
+    changed = replace(changed, needs=needs_of(changed.graph, changed.tags))
     return await world.store.atomically(lambda tx: tx.replace(JOBS, changed))
 
 
@@ -165,7 +166,6 @@ async def test_the_queue_of_one_server_does_not_starve_another_one(world: World)
     await world.order("eve")
     (*_, last) = await world.jobs()
     await turn_to_other(world, last)
-    await change(world, (await world.jobs())[-1], workflow="other")
     await world.clock.advance(2 * DEEPER_SECONDS)
     assert len(other.runs) == 1
     assert len(world.server.runs) == PLACES
@@ -326,7 +326,7 @@ async def test_a_drained_server_finishes_what_it_has_and_gets_nothing_new(world:
     await world.clock.advance(5)
     assert await states(world) == ["done", "queued"]
     await world.store.atomically(lambda tx: set_standing(tx, "fake", draining=False))
-    await world.clock.advance(PARK_SECONDS + 3)
+    await world.clock.advance(PUT_OFF_SECONDS + 3)
     assert await states(world) == ["done", "running"]
 
 
@@ -591,3 +591,75 @@ async def test_no_two_attempts_have_the_same_place_at_a_time(world: World) -> No
         for server in servers:
             server.finish(next((key for key, run in server.runs.items() if run.ended is None), "none"))
     assert {job.state for job in await world.jobs()} == {"done"}
+
+
+# --- odd moments
+
+
+async def test_a_process_that_slept_takes_its_own_jobs_up_again_once(world: World) -> None:
+    await world.order("ada")
+    worker = world.start()
+    await world.clock.advance(7)
+    world.clock.oversleep(60)
+    await world.clock.advance(12)
+    (job,) = await world.jobs()
+    await world.cancel(job.key)
+    await world.clock.advance(8)
+    assert await states(world) == ["cancelled"]
+    assert not worker.task.done()
+    assert worker.dispatcher.shop.fleet.members["fake"].given == set()
+
+
+async def test_a_server_that_answers_but_takes_nothing_is_not_asked_all_the_time(world: World) -> None:
+    async def no(_: Attempt) -> None:
+        asked.append(world.clock.monotonic())
+        raise Unavailable("502")
+
+    asked: list[float] = []
+    world.server.before_submit = no
+    await world.order("ada")
+    world.start()
+    await world.clock.advance(60)
+    assert 1 < len(asked) < 20
+    assert len(await world.store.find(ATTEMPTS, {"backend": "fake", "state": "lost"}, order="created")) == 0
+
+
+async def test_results_whose_fetch_hangs_are_given_up_in_time(world: World) -> None:
+    world.server.before_fetch = hang
+    await world.order("ada")
+    world.start()
+    await world.clock.advance(1)
+    world.server.finish()
+    await world.clock.advance(2)
+    assert await states(world) == ["storing"]
+    await world.clock.advance(2 * FETCH_SECONDS + 30)
+    assert await states(world) == ["failed"]
+
+
+async def test_a_cancel_that_came_as_the_attempt_was_lost_is_heard(world: World) -> None:
+    await world.order("ada")
+    world.start()
+    await world.clock.advance(10)
+    await world.order("bob")  # a hint, after which the next look for cancels takes a moment
+    await world.clock.advance(0.01)
+    (job, _) = await world.jobs()
+    await world.cancel(job.key)
+    world.server.finish(job.attempt, Ended(state="lost"))
+    world.server.down = True
+    await world.clock.advance(60)
+    assert (await world.store.get(JOBS, job.key)) is not None
+    assert (await states(world))[0] == "cancelled"
+
+
+async def test_four_hundred_jobs_for_a_server_that_is_down_hold_up_nobody(world: World) -> None:
+    other = other_one()
+    other.down = True
+    for n in range(400):
+        await world.order(f"person {n}")
+    for job in await world.jobs():
+        await turn_to_other(world, job)
+    await world.clock.advance(1)
+    await world.order("eve")
+    world.start(world.server, other)
+    await world.clock.advance(3)
+    assert [job.person for job in await world.jobs() if job.state == "running"] == ["eve"]

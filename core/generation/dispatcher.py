@@ -1,6 +1,7 @@
 """Begins the jobs that wait, each on the backend that placing chose, and goes on with those whose holder is gone."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ from ..errors import ChatelierError, Exists, Lost, OperatorMust, Unavailable
 from ..keys import unique
 from ..leases import LEASE_SECONDS, Lease
 from ..log import context, get_logger
-from ..storage import Scalar, Tx
+from ..storage import Scalar, Tx, Unreadable
 from ..supervise import guarded
 from ..workflows.check import fitted
 from ..workflows.choices import models_of
@@ -31,9 +32,8 @@ CANCEL_PAUSE_SECONDS = 0.2
 """The least time between two looks for cancels: jobs move all the time."""
 PUT_OFF_SECONDS = 5.0
 """Until a job is claimed again whose store or disk was away; that is no crash of the job's."""
-PARK_SECONDS = 5.0
-"""Until a job is looked at again that no backend can take now; it grows with the time that the job has waited."""
-PARK_LONGEST_SECONDS = 60.0
+ASIDE_SECONDS = 600.0
+"""Until a job is claimed again that could not be taken up, because something that belongs to it cannot be read."""
 RUNS_SECONDS = 30.0
 """How old the measured times of runs may be that another process wrote."""
 HELD_A_PLACE = 4
@@ -47,6 +47,7 @@ class Dispatcher:
         self.shop = workshop
         self.waiting = Waiting(workshop.store, workshop.placing, workshop.clock, account)
         self.running: dict[str, JobRun] = {}
+        self._holding: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
         self._tasks: asyncio.TaskGroup
         self._runs_read_at: dict[str, float] = {}
@@ -99,17 +100,26 @@ class Dispatcher:
 
     async def _begin_all(self) -> None:
         """As many as there is room for now."""
-        fleet = self.shop.fleet
-        while not self._stopping and len(self.running) < HELD_A_PLACE * self._places and fleet.roomy():
-            if self.waiting.is_stale or not self.waiting.candidates:
-                await self.waiting.read()
-                await self._put_off_hopeless()
+        fleet, waiting = self.shop.fleet, self.waiting
+        while not self._stopping and len(self.running) < HELD_A_PLACE * self._places and (roomy := fleet.roomy()):
+            if waiting.is_stale or not waiting.candidates:
+                await waiting.read(fleet.generation)
+                while await self._put_off_hopeless():
+                    await waiting.read(fleet.generation)
                 await self._read_runs()
-            choice = self.shop.placing.next(self.waiting.candidates)
+            choice = self.shop.placing.next(waiting.candidates, roomy)
             if choice is not None:
-                await self._take_up(choice)
-            elif not self.waiting.candidates or not await self.waiting.look_deeper():
+                await self._readable(choice.candidate, self._take_up(choice))
+            elif not await waiting.look_deeper():
                 return
+
+    async def _readable(self, candidate: Candidate, step: Awaitable[None]) -> None:
+        """One job, order or attempt that cannot be read holds up no other one."""
+        try:
+            await step
+        except Unreadable as bad:
+            log.error("job passed over", job=candidate.job.key, reason=str(bad))
+            self.waiting.put_off(candidate)
 
     @property
     def _places(self) -> int:
@@ -118,7 +128,6 @@ class Dispatcher:
     async def _take_up(self, choice: Choice) -> None:
         """Claim it, with a place and an attempt, in one transaction; then run it."""
         candidate, member = choice.candidate, choice.member
-        self.waiting.remove(candidate)
         attempt_id, place = unique(), member.free_place(self.shop.clock.monotonic())
         assert place is not None  # noqa: S101 - it has room, so it has a place
         graph = fitted(candidate.job.graph, member.description.classes)
@@ -162,35 +171,40 @@ class Dispatcher:
         except Exists:  # another process has this place
             member.note_taken(place, self.shop.clock.monotonic())
             return
+        self.waiting.remove(candidate)
         if taken is not None and taken[0].open:
             member.models = models or member.models
             self.shop.changed(taken[0], candidate.job)
             self._start(JobRun(self.shop, taken[0], taken[1], is_new=True))
 
-    async def _put_off_hopeless(self) -> None:
-        """Of what waits, jobs that nobody can take: they fail if that is for ever; otherwise they make way and are asked about again."""
-        fleet = self.shop.fleet
+    async def _put_off_hopeless(self) -> bool:
+        """Of what waits, jobs that nobody can take: they fail if that is for ever; otherwise they make way. Whether there were any."""
+        fleet, were_any = self.shop.fleet, False
         if not (fleet.is_known and fleet.answers):
-            return  # another process may see more, and it takes them at once
+            return False
         for candidate in list(self.waiting.candidates):
-            if not self.shop.placing.able(candidate) and candidate.cannot is not None:
-                self.waiting.remove(candidate)
-                await self._put_off(candidate)
+            able = self.shop.placing.able(candidate)
+            if not able:
+                were_any = True
+                self.waiting.put_off(candidate)
+            was_away = candidate.job.seen is not None and candidate.job.seen.away
+            if was_away == bool(able) or (candidate.cannot and candidate.cannot.for_ever):
+                await self._readable(candidate, self._tell(candidate))
+        return were_any
 
-    async def _put_off(self, candidate: Candidate) -> None:
+    async def _tell(self, candidate: Candidate) -> None:
+        """Its person sees that no backend for it answers, that one does again, or why none ever will."""
         cannot = candidate.cannot
-        assert cannot is not None  # noqa: S101 - the caller looked
 
         async def work(tx: Tx) -> Job | None:
             job = await tx.get(JOBS, candidate.job.key)
             if job is None or not job.ready:
                 return None
-            if cannot.for_ever:
+            if job.cancel:
+                return await end(tx, job, "cancelled", "")
+            if cannot is not None and cannot.for_ever:
                 return await end(tx, job, "failed", cannot.words)
-            waited = (tx.now - job.created).total_seconds()
-            pause = min(PARK_LONGEST_SECONDS, max(PARK_SECONDS, waited / 4))
-            due = min(job.expires, tx.now + timedelta(seconds=pause))
-            return await tx.replace(JOBS, replace(job, ready=False, due=due, seen=Seen(phase="waiting", away=True)))
+            return await tx.replace(JOBS, replace(job, seen=Seen(phase="waiting", away=True) if cannot else None))
 
         job = await self.shop.store.atomically(work)
         if job is not None and not job.open:
@@ -212,19 +226,36 @@ class Dispatcher:
             try:
                 while not self._stopping and (job := await self._claim()) is not None:
                     if job.open:
-                        row = await self.shop.store.get(ATTEMPTS, job.attempt) if job.attempt else None
-                        self._start(JobRun(self.shop, job, row))
+                        await self._take_over(job)
+            except Unreadable as bad:
+                log.error("job set aside", reason=str(bad), seconds=ASIDE_SECONDS)
+                await self.shop.store.atomically(self._set_aside)
             except (Unavailable, OperatorMust) as away:
                 log.warning("store away", error=str(away))
             await self.shop.clock.sleep(LOOK_SECONDS)
             await changes.wait(LOOK_SECONDS)
 
+    async def _take_over(self, job: Job) -> None:
+        """It may be one of this process's own, where the clock of the store went on while the machine slept."""
+        if (task := self._holding.get(job.key)) is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        row = await self.shop.store.get(ATTEMPTS, job.attempt) if job.attempt else None
+        self._start(JobRun(self.shop, job, row))
+
+    @property
+    def _mine(self) -> dict[str, Scalar]:
+        return {"account": self.account, "open": True} if self.account else {"open": True}
+
+    async def _set_aside(self, tx: Tx) -> None:
+        """The one that is due the longest, because something that belongs to it cannot be read."""
+        await tx.claim(JOBS, self._mine, owner=self.shop.owner, seconds=ASIDE_SECONDS)
+
     async def _claim(self) -> Job | None:
         """The one that is due the longest. One that waits in the line is due when it expires."""
 
         async def work(tx: Tx) -> tuple[Job, Job] | None:
-            where: dict[str, Scalar] = {"account": self.account, "open": True} if self.account else {"open": True}
-            job = await tx.claim(JOBS, where, owner=self.shop.owner, seconds=LEASE_SECONDS)
+            job = await tx.claim(JOBS, self._mine, owner=self.shop.owner, seconds=LEASE_SECONDS)
             if job is None:
                 return None
             job = await tx.replace(JOBS, replace(job, ready=False, claims=job.claims + 1))
@@ -243,8 +274,9 @@ class Dispatcher:
         return job
 
     def _start(self, run: JobRun) -> None:
-        self.running[run.job.key] = run
-        self._tasks.create_task(self._hold(run), name=f"job {run.job.key}")
+        key = run.job.key
+        self.running[key] = run
+        self._holding[key] = self._tasks.create_task(self._hold(run), name=f"job {key}")
 
     async def _hold(self, run: JobRun) -> None:
         job = run.job
@@ -263,7 +295,8 @@ class Dispatcher:
             except Exception:  # a backend's code may raise anything; the lease lapses and the job is claimed again
                 log.exception("job interrupted", job=job.key)
             finally:
-                del self.running[job.key]
+                if self.running.get(job.key) is run:
+                    del self.running[job.key], self._holding[job.key]
                 self.shop.fleet.moved.set()
 
     async def _watch_cancels(self) -> None:

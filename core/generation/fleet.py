@@ -55,7 +55,7 @@ Classes = Mapping[str, Mapping[str, Any]]
 
 @dataclass(slots=True)
 class Member:
-    """One backend. since: when `state` began. given: the jobs of this process that have a place there.
+    """One backend. since: when `state` began. given: the attempts of this process that have a place there.
 
     taken: its places, by number, and until when each is: for ever while a job of this process has it.
     others: jobs that are not this process's, at the last look.
@@ -105,7 +105,10 @@ class Member:
         return self.breaker.allowed(self.description.places, now)
 
     def has_room(self, now: float) -> bool:
-        return len(self.given) < self.places(now) and self.free_place(now) is not None
+        given = len(self.given)
+        if given >= self.description.places:  # most are full most of the time, and there may be a thousand
+            return False
+        return given < self.places(now) and self.free_place(now) is not None
 
     @property
     def load(self) -> int:
@@ -164,6 +167,7 @@ class Fleet:
         self.moved = asyncio.Event()
         self.listeners: list[Listener] = []
         self._classes: dict[str, Classes] = {}
+        self._roster_is_read = False
 
     async def run(self) -> None:
         """Look at each backend, until cancelled."""
@@ -175,7 +179,7 @@ class Fleet:
     @property
     def is_known(self) -> bool:
         """Whether every backend was looked at, so that "none can run this" is certain."""
-        return all(member.state != "starting" for member in self.members.values())
+        return self._roster_is_read and all(member.state != "starting" for member in self.members.values())
 
     @property
     def answers(self) -> bool:
@@ -184,6 +188,8 @@ class Fleet:
 
     def roomy(self) -> list[Member]:
         """Those that may be given another job now."""
+        if not self._roster_is_read:
+            return []  # the operator may keep jobs from some of them
         now = self._clock.monotonic()
         return [member for member in self.members.values() if member.has_room(now)]
 
@@ -193,17 +199,17 @@ class Fleet:
             member.given.clear()
             member.taken.clear()
 
-    def give(self, job: str, name: str, place: int | None = None) -> None:
-        """This job has a place there now."""
+    def give(self, attempt: str, name: str, place: int | None = None) -> None:
+        """This attempt has a place there now."""
         if (member := self.members.get(name)) is not None:
-            member.given.add(job)
+            member.given.add(attempt)
             if place is not None:
                 member.taken[place] = float("inf")
 
-    def take_back(self, job: str, name: str, place: int | None = None) -> None:
+    def take_back(self, attempt: str, name: str, place: int | None = None) -> None:
         """It has none any more; nothing is done when it had none."""
-        if (member := self.members.get(name)) is not None and job in member.given:
-            member.given.discard(job)
+        if (member := self.members.get(name)) is not None and attempt in member.given:
+            member.given.discard(attempt)
             if place is not None:
                 member.taken.pop(place, None)
             self.moved.set()
@@ -346,8 +352,11 @@ class Fleet:
                 found = await standings(self._store)
             except (ChatelierError, OperatorMust) as away:
                 log.warning("backends' standing not read", error=str(away))
-            else:
-                self._set_standings(found)
+                await self._clock.sleep(LOOK_SECONDS)
+                continue
+            self._set_standings(found)
+            self._roster_is_read = True
+            self.moved.set()
             await changes.wait(IDLE_SECONDS)
 
     def _set_standings(self, found: Mapping[str, Standing]) -> None:

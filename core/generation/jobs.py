@@ -55,9 +55,10 @@ class Seen:
 class Job(Leased):
     """One run of a workflow that must end well once.
 
-    turn: sorts all that waits (`turn_of`). ready: it waits in the line and may be begun; one that is put off is not, until it is due.
+    turn: sorts all that waits (`turn_of`). ready: it waits in the line.
     values: as they were used, the seed among them. graph: API format with the values in it. files: the graph's file values → bytes.
-    tags: a backend must have all of them. run_seconds: the longest run, 0 for the gateway's limit.
+    tags: a backend must have all of them. needs: a digest of all that a backend must have for it, tags too.
+    run_seconds: the longest run, 0 for the gateway's limit.
     claims: since the last progress. cancel: somebody asked for it; who holds the job sees to it.
     tried: backends where an attempt came to nothing. memory: bytes of the largest device that was too small, 0 for none.
     outputs: what the backend has, from *storing* on. run_ms: by the backend's clock. expires: a job that waits longer lapses.
@@ -74,6 +75,7 @@ class Job(Leased):
     files: Mapping[str, Blob] = field(default_factory=dict)
     shown_nodes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    needs: str = ""
     run_seconds: float = 0.0
     turn: str = ""
     ready: bool = False
@@ -185,8 +187,8 @@ JOBS = Kind(
     queries=(
         Query(("ready",), "turn"),
         Query(("account", "ready"), "turn"),
-        Query(("ready", "workflow"), "turn"),
-        Query(("ready",), "workflow"),
+        Query(("ready", "needs"), "turn"),
+        Query(("ready",), "needs"),
         Query(("open",), "due"),
         Query(("account", "open"), "due"),
         Query(("open", "cancel"), "created"),

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from ..errors import ChatelierError
+from ..errors import ChatelierError, Unavailable
 from ..log import get_logger
 from ..storage import Tx
 from ..supervise import in_time
@@ -44,8 +44,11 @@ class Leftovers:
         backend = self._shop.backends[name]
         rows = await self._shop.store.find(ATTEMPTS, {"backend": name, "state": "lost"}, order="created", limit=A_ROUND)
         for row in rows:
-            if self._shop.clock.now() - row.created < KEPT and not await self._stopped(backend, row):
-                return  # it is away; the next round asks again
+            try:
+                if self._shop.clock.now() - row.created < KEPT and not await self._stopped(backend, row):
+                    continue
+            except (Unavailable, TimeoutError):
+                return  # the next round asks again
 
             async def work(tx: Tx, key: str = row.key) -> None:
                 current = await tx.get(ATTEMPTS, key)
@@ -55,11 +58,14 @@ class Leftovers:
             await self._shop.store.atomically(work)
 
     async def _stopped(self, backend: Backend, row: AttemptRow) -> bool:
+        """Whether it was told so. Raises Unavailable or TimeoutError when the backend is away."""
         attempt = Attempt(
             id=row.key, remote=row.remote, graph=row.graph, read=lambda blob: self._shop.blobs.open(blob.sha256)
         )
         try:
             await in_time(backend.cancel(attempt), self._shop.clock.sleep(ANSWER_SECONDS))
+        except (Unavailable, TimeoutError):
+            raise
         except Exception as error:  # noqa: BLE001 - a backend's cancel may raise anything
             log.info("lost attempt not stopped", backend=backend.name, attempt=row.key, error=str(error))
             return False

@@ -14,6 +14,7 @@ from ..media.blob import Blob
 from ..media.references import refer
 from ..sessions.session import remember_run
 from ..storage import Tx
+from ..workflows.choices import needs_of
 from ..workflows.workflow import Graph, Workflow
 from . import words
 from .jobs import ALL, CROWDS, JOBS, ORDERS, WORKLOADS, Crowd, Job, Order, Origin, State, Workload, turn_of
@@ -131,6 +132,7 @@ def _job(tx: Tx, order: str, person: str, to: Address, wanted: Wanted, terms: Te
         files=wanted.files,
         shown_nodes=wanted.workflow.outputs,
         tags=wanted.workflow.tags,
+        needs=needs_of(wanted.graph, wanted.workflow.tags),
         run_seconds=wanted.workflow.run_seconds,
         ready=True,
         due=tx.now + timedelta(seconds=terms.queue_seconds),

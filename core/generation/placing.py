@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..clock import Clock
 from ..workflows.check import fitted, lacks
-from ..workflows.choices import models_of
+from ..workflows.choices import models_of, needs_of
 from . import words
 from .fleet import Classes, Fleet, Member
 from .jobs import Job, Runs
@@ -17,6 +17,8 @@ SWITCH_SECONDS = 10.0
 """What a backend is worth more that has the job's models loaded: about what a checkpoint of 6 GB takes from a common SSD."""
 PASSED_SECONDS = 60.0
 """So long a job may be passed over for others whose models are loaded."""
+AGAIN_SECONDS = 30.0
+"""How long it holds who can take a job while no backend changes: models that fail somewhere are forgiven after a while."""
 UNKNOWN_SECONDS = 10.0
 """Of a run of which nothing is known yet."""
 
@@ -31,18 +33,23 @@ class Cannot:
 
 @dataclass(slots=True)
 class Candidate:
-    """A job that waits, and what is known of it. passed_at: when it was first passed over, None for not yet."""
+    """A job that waits, and what is known of it. passed_at: when it was first passed over, None for not yet.
+
+    generation: the fleet's when `able` was found, which holds until `again_at`.
+    """
 
     job: Job
+    needs: str
     models: frozenset[str]
     passed_at: float | None = None
     generation: int = -1
+    again_at: float = float("-inf")
     able: Mapping[str, Member] = field(default_factory=dict)
     cannot: Cannot | None = None
 
     @classmethod
     def of(cls, job: Job) -> "Candidate":
-        return cls(job=job, models=models_of(job.graph))
+        return cls(job=job, needs=needs_of(job.graph, job.tags), models=models_of(job.graph))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +68,10 @@ class Placing:
         self._clock = clock
         self.usual: dict[str, float] = {}
         self._lacking: dict[tuple[str, int], tuple[Classes, str]] = {}
+        self._sorted: dict[str, tuple[int, list[Member], Cannot | None]] = {}
 
-    def next(self, waiting: Sequence[Candidate]) -> Choice | None:
-        """waiting: by turn. None when none of them can be begun now."""
-        roomy = self._fleet.roomy()
-        if not roomy:
-            return None
+    def next(self, waiting: Sequence[Candidate], roomy: Sequence[Member]) -> Choice | None:
+        """waiting: by turn. roomy: backends that may be given a job now. None when none of them can be begun there."""
         for candidate in waiting:
             able = self.able(candidate)
             free = [member for member in roomy if member.name in able]
@@ -114,25 +119,34 @@ class Placing:
             if not runs.backend:
                 self.usual[runs.workflow] = runs.seconds
             elif member is not None:
-                member.seconds.setdefault(runs.workflow, runs.seconds)
+                member.seconds[runs.workflow] = runs.seconds
 
     # --- who can run it at all
 
     def able(self, candidate: Candidate) -> Mapping[str, Member]:
         """By name, whether they have room or not. None of them: `candidate.cannot` says why."""
-        if candidate.generation != self._fleet.generation:
-            candidate.generation = self._fleet.generation
-            able, candidate.cannot = self._sorted_out(candidate.job)
+        now = self._clock.monotonic()
+        if candidate.generation != self._fleet.generation or now >= candidate.again_at:
+            candidate.generation, candidate.again_at = self._fleet.generation, now + AGAIN_SECONDS
+            able, candidate.cannot = self._sorted_out_once(candidate)
             candidate.able = {member.name: member for member in self._preferred(candidate, able)}
         return candidate.able
 
-    def _sorted_out(self, job: Job) -> tuple[list[Member], Cannot | None]:
+    def _sorted_out_once(self, candidate: Candidate) -> tuple[list[Member], Cannot | None]:
+        """For all jobs that need the same."""
+        known = self._sorted.get(candidate.needs)
+        if known is None or known[0] != self._fleet.generation:
+            known = (self._fleet.generation, *self._sorted_out(candidate))
+            self._sorted[candidate.needs] = known
+        return known[1], known[2]
+
+    def _sorted_out(self, candidate: Candidate) -> tuple[list[Member], Cannot | None]:
         able: list[Member] = []
         lacking: dict[str, str] = {}
         for member in self._fleet.members.values():
             if not member.answers:
                 continue
-            if lack := self._lack(job, member):
+            if lack := self._lack(candidate, member):
                 lacking[member.name] = lack
             elif member.takes_jobs:
                 able.append(member)
@@ -153,20 +167,21 @@ class Placing:
             able = [member for member in able if is_preferred(member)] or able
         return able
 
-    def _lack(self, job: Job, member: Member) -> str:
+    def _lack(self, candidate: Candidate, member: Member) -> str:
         """What keeps it from running there for ever, "" for nothing."""
-        if missing := sorted(set(job.tags) - member.tags):
+        if missing := sorted(set(candidate.job.tags) - member.tags):
             return words.lacks_tags(missing)
         classes = member.description.classes
-        key = (job.key, id(classes))
+        key = (candidate.needs, id(classes))
         if key not in self._lacking:
-            self._lacking[key] = (classes, lacks(fitted(job.graph, classes), classes))
+            self._lacking[key] = (classes, lacks(fitted(candidate.job.graph, classes), classes))
         return self._lacking[key][1]
 
-    def forget_all_but(self, jobs: Iterable[str]) -> None:
-        """Keep what was found out about these jobs only."""
-        kept = set(jobs)
+    def forget_all_but(self, needs: Iterable[str]) -> None:
+        """Keep what was found out about jobs that need this only."""
+        kept = set(needs)
         self._lacking = {key: found for key, found in self._lacking.items() if key[0] in kept}
+        self._sorted = {key: found for key, found in self._sorted.items() if key in kept}
 
     def others(self, job: Job) -> Iterator[Member]:
         """Those with room now that could run it beside the one that has it."""

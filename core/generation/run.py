@@ -109,7 +109,7 @@ class JobRun:
         self._away_since: float | None = None
         self._began: datetime | None = None
         if row is not None and row.place:
-            workshop.fleet.give(job.key, row.backend, row.number)
+            workshop.fleet.give(row.key, row.backend, row.number)
 
     @property
     def job(self) -> Job:
@@ -216,7 +216,10 @@ class JobRun:
             self.shop.fleet.is_full(self.job.backend, later.after)
             await self._requeue(counts=False)
         except Unavailable as away:
+            # Its describe may answer all the same, as through a proxy that lets only reads pass.
             self.shop.fleet.did_not_answer(self.job.backend, str(away))
+            self.shop.fleet.is_full(self.job.backend, LOOK_SECONDS)
+            self.shop.fleet.came_to_nothing(self.job.backend)
             await self._requeue(counts=False)
         except (Uncertain, TimeoutError):
             return False
@@ -333,10 +336,15 @@ class JobRun:
     async def _write_after(self, seconds: float) -> None:
         """The last of many is not lost, though nothing comes after it."""
         await self.shop.clock.sleep(seconds)
-        try:
-            await self._write_progress(self._latest)
-        except (Lost, Unavailable, OperatorMust) as error:
-            log.info("progress not written", job=self.job.key, error=str(error))
+        while True:
+            try:
+                await self._write_progress(self._latest)
+                break
+            except Lost:  # the lease tells it to the run
+                break
+            except (Unavailable, OperatorMust) as error:
+                log.info("progress not written", job=self.job.key, error=str(error))
+                await self.shop.clock.sleep(PROGRESS_SECONDS)
         self._writing_later = None
 
     async def _write_progress(self, item: Progress) -> None:
@@ -438,7 +446,8 @@ class JobRun:
         try:
             for output in self.job.outputs:
                 if output.n not in have:
-                    await self._store_one(attempt, output)
+                    limit = self.shop.clock.sleep(self.shop.fetch_seconds)
+                    await in_time(self._store_one(attempt, output), limit)
         except Gone:
             await self._end("failed", words.OUTPUT_GONE)
             return
@@ -448,7 +457,7 @@ class JobRun:
         except OperatorMust as full:
             log.error("cannot store a result", job=self.job.key, error=str(full))
             await self._fetch_later(words.DISK_FULL)
-        except Unavailable:
+        except (Unavailable, TimeoutError):
             await self._fetch_later(words.OUTPUT_GONE)
         await self._done()
 
@@ -547,6 +556,8 @@ class JobRun:
             job = await self._held(tx)
             if attempt:
                 await self._mark_attempt(tx, attempt)
+            if job.cancel and changes.get("ready"):
+                return await end(tx, job, "cancelled", "")
             claims = max(0, job.claims - 1)  # giving it back is no crash
             given = replace(job, owner="", due=due, claims=claims, **changes)
             return await tx.replace(JOBS, replace(given, attempt="") if attempt else given)
@@ -573,7 +584,7 @@ class JobRun:
 
     def _leave_place(self) -> None:
         if self._row is not None and self._row.place:
-            self.shop.fleet.take_back(self.job.key, self._row.backend, self._row.number)
+            self.shop.fleet.take_back(self._row.key, self._row.backend, self._row.number)
 
     @property
     def _models(self) -> frozenset[str]:

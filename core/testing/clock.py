@@ -31,6 +31,10 @@ class FakeClock:
         """How many tasks sleep on this clock."""
         return sum(not future.done() for _, _, future in self._sleepers)
 
+    def oversleep(self, seconds: float) -> None:
+        """The machine was suspended: the time of day went on, and nothing else."""
+        self._start += timedelta(seconds=seconds)
+
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """A value that a server does not offer: what it is called, and what to do about it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from hashlib import sha256
 
 from ..chat.graphemes import shorten
 from .workflow import Graph
@@ -41,6 +42,12 @@ def models_of(graph: Graph) -> frozenset[str]:
         for name, value in node["inputs"].items()
         if isinstance(value, str) and value and model_noun(name, value)
     )
+
+
+def needs_of(graph: Graph, tags: Iterable[str] = ()) -> str:
+    """A digest of what a backend must have for it: node classes, models and tags. The same for all runs that differ in other values."""
+    classes = sorted({node["class_type"] for node in graph.values()})
+    return sha256(repr((classes, sorted(models_of(graph)), sorted(tags))).encode()).hexdigest()[:16]
 
 
 def mend(name: str, value: object, choices: Collection[object] | None) -> str:
