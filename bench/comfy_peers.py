@@ -19,13 +19,16 @@ Make = Callable[[dict[str, Any]], Awaitable[bytes]]
 
 def comfy_api_simplified(url: str) -> Make:
     """Its calls block, so each has a thread, as its users give it."""
-    from comfy_api_simplified import ComfyApiWrapper, ComfyWorkflowWrapper  # noqa: PLC0415 - only where it is asked for
+    from comfy_api_simplified import (  # type: ignore[import-not-found] # noqa: PLC0415 - only where it is asked for
+        ComfyApiWrapper,
+        ComfyWorkflowWrapper,
+    )
 
     client = ComfyApiWrapper(url)
 
     def make(graph: dict[str, Any]) -> bytes:
         found = client.queue_and_wait_images(ComfyWorkflowWrapper(graph), "Save Image")
-        return next(iter(found.values()))
+        return bytes(next(iter(found.values())))
 
     return lambda graph: asyncio.to_thread(make, graph)
 
@@ -33,7 +36,7 @@ def comfy_api_simplified(url: str) -> Make:
 def comfykit(url: str) -> Make:
     """It answers with addresses; the pictures are downloaded as its page shows it."""
     import aiohttp  # noqa: PLC0415 - as above
-    from comfykit import ComfyKit  # noqa: PLC0415 - as above
+    from comfykit import ComfyKit  # type: ignore[import-not-found] # noqa: PLC0415 - as above
 
     kit = ComfyKit(comfyui_url=url, executor_type="websocket")
 
@@ -61,7 +64,7 @@ async def measure(make: Make, graph: dict[str, Any], at_a_time: int, jobs: int, 
             if (since := time.perf_counter()) - begun > seconds:
                 return
             mine = copy.deepcopy(graph)
-            mine["2"]["inputs"]["seed"] = random.getrandbits(32)  # noqa: S311 - no secret
+            mine["2"]["inputs"]["seed"] = random.getrandbits(32)
             try:
                 picture = await make(mine)
                 if not picture.startswith(b"\x89PNG"):

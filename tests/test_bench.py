@@ -8,6 +8,31 @@ from pathlib import Path
 BENCH = Path(__file__).parents[1] / "bench"
 
 
+def run(script: str, *arguments: str) -> list[str]:
+    """The lines that it prints; whether an aim was met is not asked, since this machine is shared."""
+    command = [sys.executable, str(BENCH / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own program
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_comfy_measures_the_backend_and_the_gateway_beside_a_bare_client(tmp_path: Path) -> None:
+    lines = run("comfy.py", "--jobs", "3", "--at-a-time", "1", "2", "--folder", str(tmp_path))
+    for client in ("bare client", "our backend", "our gateway"):
+        rows = [line for line in lines if line[9:].strip().startswith(client)]
+        assert len(rows) == 2
+        assert all(row.split()[-2:] == ["0", "0"] for row in rows), "no failure and no stall"
+
+
+def test_the_simulation_keeps_servers_busy_and_models_loaded(tmp_path: Path) -> None:
+    lines = run("dispatch_sim.py", "--small", "--folder", str(tmp_path))
+    used = [float(found) for line in lines for found in re.findall(r"servers +([\d.]+)%", line)]
+    assert used
+    assert min(used) >= 98
+    loads = [int(found) for line in lines for found in re.findall(r"(\d+) loads", line)]
+    assert loads[0] < loads[1], "fewer than by the naive rule"
+
+
 def test_jobs_prints_its_figure_and_its_peers(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCH / "jobs.py"), "--jobs", "7", "--people", "3", "--folder", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own program
