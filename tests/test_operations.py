@@ -161,7 +161,7 @@ async def test_a_drained_backend_finishes_what_it_has_and_is_given_nothing_new(t
 
 
 async def test_drain_waits_for_what_is_open_and_lasts_over_a_restart(tmp_path: Path) -> None:
-    path = configured(tmp_path, backends={"sketch": {"seconds": 2}})
+    path = configured(tmp_path, backends={"sketch": {"seconds": 10}})
     small = "/make a fox --width 64 --height 64 --steps 1"
     with gateway_process(path) as process:
         async with guest(process.url) as me:
