@@ -33,7 +33,10 @@ Submission = Literal["taken", "refused", "later", "lost on the way", "answer los
 
 
 class View:
-    """A process's view of the store: it can die with its process, or stop in the middle of everything."""
+    """A process's view of the store: it can die with its process, or stop in the middle of everything.
+
+    finds: unless this is set, what it looks for takes long, and all else goes on.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -41,6 +44,8 @@ class View:
         self.trouble: Exception | None = None
         self.thawed = asyncio.Event()
         self.thawed.set()
+        self.finds = asyncio.Event()
+        self.finds.set()
 
     async def _pass(self) -> None:
         await self.thawed.wait()
@@ -55,6 +60,7 @@ class View:
 
     async def find(self, kind: Kind[Any], where: Mapping[str, Any] | None = None, **options: Any) -> list[Any]:
         await self._pass()
+        await self.finds.wait()
         return await self._store.find(kind, where, **options)
 
     async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:

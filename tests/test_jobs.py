@@ -541,6 +541,27 @@ async def test_a_store_that_is_away_for_a_while_is_no_crash_of_the_job(world: Wo
     assert (job.state, job.attempts) == ("done", 1)
 
 
+async def test_places_that_fill_while_the_line_is_read_stop_nothing(world: World) -> None:
+    for person in ("ada", "bea", "cid"):
+        await world.order(person)
+    first = world.start()
+    await world.clock.advance(2)
+    assert len(first.dispatcher.running) == 2
+    await first.crash()
+    second = world.start()
+    await world.clock.advance(20)
+    second.view.finds.clear()
+    await world.clock.advance(15)
+    assert len(second.dispatcher.running) == 2, "it went on with those of the first one, whose leases lapsed"
+    second.view.finds.set()
+    await world.clock.advance(2)
+    assert not second.task.done()
+    for _ in range(2):
+        world.server.finish()
+        await world.clock.advance(5)
+    assert [job.state for job in await world.jobs()] == ["done"] * 3
+
+
 async def test_a_worker_that_lost_its_lease_writes_nothing(world: World) -> None:
     frozen = await ordered(world)
     job = await the_job(world)

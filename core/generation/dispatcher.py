@@ -101,13 +101,14 @@ class Dispatcher:
     async def _begin_all(self) -> None:
         """As many as there is room for now."""
         fleet, waiting = self.shop.fleet, self.waiting
-        while not self._stopping and len(self.running) < HELD_A_PLACE * self._places and (roomy := fleet.roomy()):
+        while not self._stopping and len(self.running) < HELD_A_PLACE * self._places and fleet.roomy():
             if waiting.is_stale or not waiting.candidates:
                 await waiting.read(fleet.generation)
                 while await self._put_off_hopeless():
                     await waiting.read(fleet.generation)
                 await self._read_runs()
-            choice = self.shop.placing.next(waiting.candidates, roomy)
+            # Jobs were taken over while the store was asked: who had room then may have none now.
+            choice = self.shop.placing.next(waiting.candidates, fleet.roomy())
             if choice is not None:
                 await self._readable(choice.candidate, self._take_up(choice))
             elif not await waiting.look_deeper():
@@ -276,7 +277,14 @@ class Dispatcher:
     def _start(self, run: JobRun) -> None:
         key = run.job.key
         self.running[key] = run
-        self._holding[key] = self._tasks.create_task(self._hold(run), name=f"job {key}")
+        self._holding[key] = task = self._tasks.create_task(self._hold(run), name=f"job {key}")
+        task.add_done_callback(lambda _: self._left(key, run))
+
+    def _left(self, key: str, run: JobRun) -> None:
+        """Also where its task was cancelled before it began."""
+        if self.running.get(key) is run:
+            del self.running[key], self._holding[key]
+        self.shop.fleet.moved.set()
 
     async def _hold(self, run: JobRun) -> None:
         job = run.job
@@ -294,10 +302,6 @@ class Dispatcher:
                 await run.release(PUT_OFF_SECONDS)
             except Exception:  # a backend's code may raise anything; the lease lapses and the job is claimed again
                 log.exception("job interrupted", job=job.key)
-            finally:
-                if self.running.get(job.key) is run:
-                    del self.running[job.key], self._holding[job.key]
-                self.shop.fleet.moved.set()
 
     async def _watch_cancels(self) -> None:
         changes = self.shop.store.changes(JOBS)
