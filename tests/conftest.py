@@ -24,6 +24,12 @@ MAY_BLOCK = {
     "core/cli/context.py": {"load_config", "config_path"},  # before anything else runs
     "core/plugins.py": {"load", "load_entry_points", "load_folder"},  # the same
     "core/cli/doctor.py": {"disk"},  # nothing else runs beside it
+    "plugins/sqlite/store.py": {
+        "_run",
+        "_begin",
+        "_version",
+        "_read_quickly",
+    },  # statements of microseconds; commits are on a thread
     "terminal/conversation.py": {"attachment", "check_folder"},  # files of the one person who waits for it
     "mailbox.py": {"__init__", "run", "send"},  # the example on the page for plugin authors, which is kept short
 }

@@ -467,43 +467,74 @@ async def test_work_sees_the_callers_context(url: str) -> None:
 
 async def test_cancelling_the_caller_lets_the_transaction_finish(url: str) -> None:
     """The one under way commits, and is hinted at; the one behind it does not start."""
-    begun, go = threading.Event(), threading.Event()
     async with open_sqlite(url, KINDS, SystemClock()) as store:
         changes = store.changes(SAMPLES)
 
-        async def slow(tx: Tx) -> None:
-            await tx.insert(SAMPLES, Sample(key="slow"))
-            begun.set()
-            assert go.wait(10)
+        async def cut_off(tx: Tx) -> None:
+            await tx.insert(SAMPLES, Sample(key="under way"))
+            running.cancel()
+            queued.cancel()
 
-        running = asyncio.create_task(store.atomically(slow))
-        await asyncio.to_thread(begun.wait, 10)
+        running = asyncio.create_task(store.atomically(cut_off))
         queued = asyncio.create_task(put(store, [Sample(key="queued")]))
-        await asyncio.sleep(0)
-        running.cancel()
-        queued.cancel()
         await asyncio.gather(running, queued, return_exceptions=True)
         assert running.cancelled()
-        go.set()
         assert await changes.wait(10)
-        assert [sample.key for sample in await store.find(SAMPLES)] == ["slow"]
+        assert [sample.key for sample in await store.find(SAMPLES)] == ["under way"]
+
+
+async def test_works_that_wait_together_fail_and_succeed_apart(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+
+        async def fails(tx: Tx) -> None:
+            await tx.insert(SAMPLES, Sample(key="never"))
+            raise RuntimeError("no")
+
+        async def sees(tx: Tx) -> list[str]:
+            return [sample.key for sample in await tx.find(SAMPLES)]
+
+        async def breaks_all(tx: Tx) -> None:
+            assert isinstance(tx, SqliteTx)
+            await tx.insert(SAMPLES, Sample(key="broken"))
+            tx._connection.execute("ROLLBACK")
+            raise sqlite3.OperationalError("the disk is gone")
+
+        async def insert_one(tx: Tx, key: str) -> Sample:
+            return await tx.insert(SAMPLES, Sample(key=key))
+
+        first, failed, between, broken, last = await asyncio.gather(
+            store.atomically(lambda tx: insert_one(tx, "a")),
+            store.atomically(fails),
+            store.atomically(sees),
+            store.atomically(breaks_all),
+            store.atomically(lambda tx: insert_one(tx, "b")),
+            return_exceptions=True,
+        )
+        assert isinstance(failed, RuntimeError)
+        assert between == ["a"]
+        assert isinstance(broken, sqlite3.OperationalError)
+        assert [first, last] == await store.find(SAMPLES)
+
+
+async def test_while_another_process_writes_the_loop_goes_on(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            adding = asyncio.create_task(add(store))
+            assert await store.find(SAMPLES) == []
+            assert not adding.done()
+            other.execute("ROLLBACK")
+        await adding
+        assert await count(store) == 1
 
 
 async def test_closing_waits_for_the_transaction_under_way(url: str) -> None:
-    begun, go = threading.Event(), threading.Event()
-
-    async def slow(tx: Tx) -> None:
-        begun.set()
-        assert go.wait(10)
-        await tx.insert(SAMPLES, Sample(key="slow"))
-
     async with open_sqlite(url, KINDS, SystemClock()) as store:
-        running = asyncio.create_task(store.atomically(slow))
-        await asyncio.to_thread(begun.wait, 10)
-        asyncio.get_running_loop().call_later(0.02, go.set)
+        running = asyncio.create_task(put(store, [Sample(key="late")]))
+        await asyncio.sleep(0)
     await running
     async with open_sqlite(url, KINDS, SystemClock()) as store:
-        assert await store.get(SAMPLES, "slow") is not None
+        assert await store.get(SAMPLES, "late") is not None
 
 
 async def test_a_closed_store_is_unavailable(url: str) -> None:

@@ -72,7 +72,7 @@ def patiently(action: Callable[[], T], patience: float) -> T:
         try:
             return action()
         except sqlite3.OperationalError as error:
-            if _code(error) not in _BUSY or time.monotonic() >= deadline:
+            if not is_busy(error) or time.monotonic() >= deadline:
                 raise
         time.sleep(PAUSE_SECONDS * random.random())  # noqa: S311 - spreads the tries of several processes, guards nothing
 
@@ -98,13 +98,18 @@ def said(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = _code(error)
-        if code in _BUSY:
+        if is_busy(error):
             raise Unavailable(words.BUSY.format(path=path)) from error
         if code in _OPERATOR:
             raise OperatorMust(_OPERATOR[code].format(path=path)) from error
         if is_bent(error):
             raise OperatorMust(words.BENT.format(path=path)) from error
         raise
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection holds what this one needs."""
+    return _code(error) in _BUSY
 
 
 def is_bent(error: sqlite3.Error) -> bool:

@@ -1,15 +1,19 @@
-"""The store: one thread that writes, two that read, and the hints between them and the loop."""
+"""The store: reads and transactions on the event loop's own thread, whatever waits for the disk on others."""
 
 import asyncio
+import random
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from contextvars import copy_context
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, current_thread
+from time import monotonic
 from typing import Any, TypeVar
 
 from chatelier import (
@@ -31,13 +35,18 @@ from chatelier import (
 
 from . import words
 from .care import backup, check, set_aside
-from .connection import PATIENCE_SECONDS, connect, path_of, patiently, said, target_of, transaction
+from .connection import PATIENCE_SECONDS, PAUSE_SECONDS, connect, is_busy, path_of, patiently, said, target_of
 from .layout import Table, open_layout, table_of
 from .transaction import SqliteTx, find, get
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 READERS = 2
+"""Threads for answers that take long."""
+SHORT = 100
+"""Records of an answer that is read on the loop: one takes about 20 µs, less than a thread would cost."""
+BATCH_SECONDS = 0.005
+"""So long works are put into one commit before the loop does something else."""
 
 
 @asynccontextmanager
@@ -56,44 +65,89 @@ async def open_sqlite(
         await store.close()
 
 
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A `work` that waits for its transaction. told: what its caller waits for."""
+
+    work: Callable[[Tx], Awaitable[Any]]
+    context: Context
+    told: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+    written: set[str] = field(default_factory=set)
+
+    def run(self, tx: SqliteTx) -> None:
+        self.result, self.error, self.written = None, None, tx.written
+        try:
+            self.result = self.context.run(self._driven, tx)
+        finally:
+            tx.over = True
+
+    def _driven(self, tx: SqliteTx) -> Any:
+        return drive(self.work(tx))
+
+    def tell(self) -> None:
+        """Its caller may have been cancelled meanwhile."""
+        if self.told.done():
+            return
+        if self.error is not None:
+            self.told.set_exception(self.error)
+        else:
+            self.told.set_result(self.result)
+
+    def fail(self, error: Exception) -> None:
+        self.error = error
+        self.tell()
+
+
 class SqliteStore:
-    """Transactions queue on one thread, each in one hop, because `work` never suspends; reads outside go to two others."""
+    """Works that wait at the same time share a transaction and its commit, each in a savepoint of its own.
+
+    `work` never suspends, so it runs on the loop: a hop to a thread and back costs more than all its statements. Only what
+    waits for the disk is done on a thread, which is the commit, and what takes long.
+    """
 
     def __init__(self, path: Path, kinds: Sequence[Kind[Any]], clock: Clock, patience: float) -> None:
         self.path = path
         self._kinds = kinds
         self._clock = clock
         self._patience = patience
-        self._writing = ThreadPoolExecutor(1, "sqlite-writer")
-        self._reading = ThreadPoolExecutor(READERS, "sqlite-reader")
+        self._waiting: deque[Pending] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._has_writer = asyncio.Lock()
+        self._committer = ThreadPoolExecutor(1, "sqlite-writer")
+        self._slow_readers = ThreadPoolExecutor(READERS, "sqlite-reader")
         self._writer: sqlite3.Connection
+        self._reader: sqlite3.Connection
         self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._connections: list[sqlite3.Connection] = []
         self._tables: Mapping[str, Table] = {}
         self._hints = Hints(clock, self._look)
         self._sieve = Sieve()
         self._data_version = 0
+        self._is_closed = False
 
     async def open(self) -> None:
-        await self._hop(self._writing, self._open)
+        await self._hop(self._committer, self._open)
 
     async def close(self) -> None:
-        """Waits for the transaction under way. Harmless when it is closed already."""
-        self._reading.shutdown(wait=False)
-        try:
-            closing = self._writing.submit(self._close)
-        except RuntimeError:
+        """Waits for the transactions that are asked for. Harmless when it is closed already."""
+        if self._is_closed:
             return
+        self._is_closed = True
+        self._slow_readers.shutdown(wait=False)
         try:
-            thread = await asyncio.shield(asyncio.wrap_future(closing))
+            if self._writing is not None:
+                await asyncio.wait({self._writing})
+            thread = await asyncio.shield(asyncio.wrap_future(self._committer.submit(self._close)))
         finally:
-            self._writing.shutdown(wait=False)
+            self._committer.shutdown(wait=False)
         while thread.is_alive():  # noqa: ASYNC110 - it has nothing left to do but to end; joining it would block the loop
             await asyncio.sleep(0)
 
     async def get(self, kind: Kind[R], key: str, *, by: str = "") -> R | None:
         table = table_of(self._tables, kind)
-        return await self._read(lambda connection: get(connection, table, kind, key, by))
+        return await self._read_quickly(lambda connection: get(connection, table, kind, key, by))
 
     async def find(
         self,
@@ -109,12 +163,17 @@ class SqliteStore:
     ) -> list[R]:
         table = table_of(self._tables, kind)
         question = Question.of(kind, where, order=order, since=since, until=until, descending=descending, limit=limit)
-        return await self._read(lambda connection: find(connection, table, kind, question, self._sieve, strict=strict))
+        read = self._read_quickly if limit <= SHORT else self._read
+        return await read(lambda connection: find(connection, table, kind, question, self._sieve, strict=strict))
 
     async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         # Of a cancelled caller, a transaction under way completes, and one that still queues does not start.
-        job = partial(copy_context().run, self._transact, work, asyncio.get_running_loop())
-        return await self._hop(self._writing, job)
+        self._must_be_open()
+        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Pending(work, copy_context(), told))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all(), name="sqlite transactions", context=Context())
+        return await told
 
     def changes(self, *kinds: Kind[Any]) -> Changes:
         return self._hints.watch(kind.name for kind in kinds)
@@ -123,13 +182,16 @@ class SqliteStore:
         return await self._read(lambda connection: check(connection, self._tables.values()))
 
     async def set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
-        kept = await self._hop(self._writing, partial(self._set_aside, keep))
+        async with self._has_writer:
+            kept = await self._hop(self._committer, partial(self._set_aside, keep))
         self._hints.moved({error.kind for error in kept})
         return kept
 
     async def backup(self, target: str) -> None:
         path = target_of(target)
         await self._read(lambda connection: backup(connection, path))
+
+    # --- opening and closing, on the writer's thread
 
     def _open(self) -> None:
         with said(self.path):
@@ -139,10 +201,13 @@ class SqliteStore:
                 raise OperatorMust(words.CANNOT_OPEN.format(path=self.path)) from error
             self._writer = self._connect()
             self._tables = patiently(partial(open_layout, self._writer, self.path, self._kinds), self._patience)
+            self._reader = self._connect_reader()
+            for connection in (self._writer, self._reader):
+                connection.execute(
+                    "PRAGMA busy_timeout=0"
+                )  # the loop must not stand still; who is on it waits otherwise
             for _ in range(READERS):
-                reader = self._connect()
-                reader.execute("PRAGMA query_only=ON")
-                self._readers.put(reader)
+                self._readers.put(self._connect_reader())
             self._data_version = self._version()
 
     def _connect(self) -> sqlite3.Connection:
@@ -150,49 +215,139 @@ class SqliteStore:
         self._connections.append(connection)
         return connection
 
+    def _connect_reader(self) -> sqlite3.Connection:
+        reader = self._connect()
+        reader.execute("PRAGMA query_only=ON")
+        return reader
+
     def _close(self) -> Thread:
-        self._reading.shutdown()
+        self._slow_readers.shutdown()
         # The writer last: the last connection to close folds the log back into the database.
         for connection in reversed(self._connections):
             connection.close()
         return current_thread()
 
-    def _transact(self, work: Callable[[Tx], Awaitable[T]], loop: asyncio.AbstractEventLoop) -> T:
-        with said(self.path):
-            result, written = patiently(partial(self._once, work), self._patience)
-        if written:
-            loop.call_soon_threadsafe(self._hints.moved, written)
-        return result
+    # --- writing
 
-    def _once(self, work: Callable[[Tx], Awaitable[T]]) -> tuple[T, set[str]]:
-        with transaction(self._writer):
-            tx = SqliteTx(self._writer, self._tables, self._clock.now(), self._sieve)
+    async def _write_all(self) -> None:
+        """Until nothing waits any more."""
+        try:
+            while self._waiting:
+                async with self._has_writer:
+                    await self._write(self._waiting)
+        finally:
+            self._writing = None
+
+    async def _write(self, waiting: deque[Pending]) -> None:
+        """The first of them, in one transaction. Where that fails as a whole, each gets one of its own."""
+        waited = len(waiting)
+        try:
+            with said(self.path):
+                await self._begin()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits in vain
+            for _ in range(waited):
+                waiting.popleft().fail(error)
+            return
+        until, begun = monotonic() + BATCH_SECONDS, list[Pending]()
+        try:
+            while waiting and (not begun or monotonic() < until):
+                pending = waiting.popleft()
+                if not pending.told.done():
+                    begun.append(pending)
+                    self._run(pending)
+            with said(self.path):
+                await self._commit(begun)
+        except Exception as error:  # noqa: BLE001 - as above
+            await self._rollback()
+            if len(begun) == 1:
+                begun[0].fail(error)
+            for pending in begun if len(begun) > 1 else ():
+                await self._write(deque([pending]))
+        else:
+            for pending in begun:
+                pending.tell()
+            self._hints.moved(set().union(*(pending.written for pending in begun)))
+
+    async def _begin(self) -> None:
+        """Another process may be writing; the loop goes on meanwhile."""
+        deadline = monotonic() + self._patience
+        while True:
             try:
-                return drive(work(tx)), tx.written
-            finally:
-                tx.over = True
+                self._writer.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS * random.random())  # noqa: S311 - spreads the tries of several processes, guards nothing
+        self._note_version()
+
+    def _run(self, pending: Pending) -> None:
+        """What it did is undone if it raises. Raises what ended the whole transaction."""
+        tx = SqliteTx(self._writer, self._tables, self._clock.now(), self._sieve)
+        self._writer.execute("SAVEPOINT work")
+        try:
+            with said(self.path):
+                pending.run(tx)
+        except BaseException as error:
+            if not self._writer.in_transaction:  # SQLite rolls back by itself after some errors, a full disk among them
+                raise
+            pending.error = error
+            pending.written.clear()
+            self._writer.execute("ROLLBACK TO work")
+        self._writer.execute("RELEASE work")
+
+    async def _commit(self, begun: Iterable[Pending]) -> None:
+        """On the thread, because it waits for the disk. Of those that wrote nothing there is nothing to wait for."""
+        if any(pending.written for pending in begun):
+            await self._hop(self._committer, partial(self._writer.execute, "COMMIT"))
+        else:
+            await self._rollback()
+
+    async def _rollback(self) -> None:
+        """Also after an error with which SQLite did it by itself. Where it cannot be done, the next one to begin is told."""
+        with suppress(sqlite3.Error):
+            if self._writer.in_transaction:
+                await self._hop(self._committer, partial(self._writer.execute, "ROLLBACK"))
 
     def _set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
         with said(self.path):
             return patiently(partial(set_aside, self._writer, self._tables, keep), self._patience)
 
+    # --- what other processes write
+
     def _version(self) -> int:
-        with said(self.path):
-            value: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
+        value: int = self._writer.execute("PRAGMA data_version").fetchone()[0]
         return value
 
-    async def _look(self) -> None:
-        """Whether another process wrote: this connection's own commits do not change its `data_version`."""
-        seen = self._data_version
-        try:
-            self._data_version = await self._hop(self._writing, self._version)
-        except sqlite3.Error as error:
-            raise Unavailable(f"{self.path} does not answer: {error}") from error
+    def _note_version(self) -> None:
+        """This connection's own commits do not change its `data_version`."""
+        seen, self._data_version = self._data_version, self._version()
         if self._data_version != seen:
             self._hints.moved(self._tables)
 
+    async def _look(self) -> None:
+        """Whether another process wrote. Who writes here looks, too."""
+        if self._is_closed or self._has_writer.locked():
+            return
+        try:
+            self._note_version()
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self.path} does not answer: {error}") from error
+
+    # --- reading
+
+    async def _read_quickly(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """On the loop, unless the database is busy, which a reader rarely meets."""
+        await asyncio.sleep(0)  # who asks again and again lets others run
+        self._must_be_open()
+        try:
+            with said(self.path):
+                return job(self._reader)
+        except Unavailable:
+            return await self._read(job)
+
     async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._hop(self._reading, partial(self._borrow, job))
+        return await self._hop(self._slow_readers, partial(self._borrow, job))
 
     def _borrow(self, job: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._readers.get()
@@ -201,6 +356,10 @@ class SqliteStore:
                 return patiently(partial(job, connection), self._patience)
         finally:
             self._readers.put(connection)
+
+    def _must_be_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable(words.CLOSED)
 
     async def _hop(self, threads: ThreadPoolExecutor, job: Callable[[], T]) -> T:
         try:
