@@ -342,7 +342,7 @@ def lose_bytes(file: Path, there: bytes, instead: bytes) -> None:
     file.write_bytes(content.replace(there, instead))
 
 
-@pytest.mark.parametrize(("there", "instead"), [(b'"amount": 4321', b'"amount"= 4321'), (b"4321", b"\xff\xfe21")])
+@pytest.mark.parametrize(("there", "instead"), [(b'"amount":4321', b'"amount"=4321'), (b"4321", b"\xff\xfe21")])
 async def test_a_row_that_the_disk_lost_stops_no_claim(url: str, file: Path, there: bytes, instead: bytes) -> None:
     past = datetime(2020, 1, 1, tzinfo=UTC)
     async with open_sqlite(url, KINDS, SystemClock()) as store:
@@ -366,21 +366,58 @@ async def test_a_row_that_the_disk_lost_stops_no_claim(url: str, file: Path, the
         assert len(await store.find(SAMPLES, {"state": "open"}, order="amount")) == 3
 
 
-async def test_a_lost_row_is_not_deleted_but_said(url: str, file: Path) -> None:
+async def test_a_lost_row_can_be_deleted_and_stops_no_new_question(url: str, file: Path) -> None:
     async with open_sqlite(url, KINDS, SystemClock()) as store:
-        await put(store, [Sample(key="y", amount=4321)])
-    lose_bytes(file, b'"amount": 4321', b'"amount"= 4321')
+        await put(store, [Sample(key="x", amount=1), Sample(key="y", amount=4321)])
+    lose_bytes(file, b'"amount":4321', b'"amount"=4321')
+    wider = Kind(name="samples", record=Sample, queries=(*SAMPLES.queries, Query(("amount",), "version")))
+    async with open_sqlite(url, [wider], SystemClock()) as store:
+        (found,) = await store.find(wider, {"amount": 1}, order="version")
+        assert found.key == "x"
+        assert await store.atomically(lambda tx: tx.delete(wider, "y"))
+        assert await store.check() == []
 
-    async def work(tx: Tx) -> None:
-        await tx.delete(SAMPLES, "y")
 
+async def test_a_file_from_before_the_columns_is_brought_up_to_date(url: str, file: Path) -> None:
     async with open_sqlite(url, KINDS, SystemClock()) as store:
-        with pytest.raises(OperatorMust, match="--set-aside"):
-            await store.atomically(work)
-    wider = Kind(name="samples", record=Sample, queries=(*SAMPLES.queries, Query(("amount",), "seen")))
-    with pytest.raises(OperatorMust, match="--set-aside"):
-        async with open_sqlite(url, [wider], SystemClock()):
-            pass
+        await put(
+            store,
+            [
+                Sample(key=key, name=key, amount=n, due=datetime(2020, 1, n + 1, tzinfo=UTC))
+                for n, key in enumerate("abc")
+            ],
+        )
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        old = Table(SAMPLES)
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'records_samples' AND sql IS NOT NULL"
+        ).fetchall():
+            connection.execute(f'DROP INDEX "{name}"')
+        for path in old.paths:
+            connection.execute(f'ALTER TABLE records_samples DROP COLUMN "={path}"')
+        connection.execute(
+            """CREATE INDEX "samples:state,amount" ON records_samples (json_extract(doc, '$.state'), json_extract(doc, '$.amount'), key)"""
+        )
+        connection.execute("PRAGMA user_version=1")
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        assert [sample.key for sample in await store.find(SAMPLES, {"state": "open"}, order="amount")] == [
+            "a",
+            "b",
+            "c",
+        ]
+        first = await claim(store, "me", 3600)
+        assert first is not None
+        assert first.key == "a"
+        assert await store.check() == []
+
+
+async def test_check_names_what_questions_miss(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await put(store, [Sample(key="a"), Sample(key="b", amount=2)])
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("UPDATE records_samples SET doc = json_set(doc, '$.amount', 3) WHERE key = 'b'")
+        (wrong,) = await store.check()
+        assert wrong.startswith("samples 'b' is filed under other values")
 
 
 async def test_nothing_is_deleted_when_it_could_not_be_kept(url: str, file: Path) -> None:

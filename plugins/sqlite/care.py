@@ -8,7 +8,7 @@ from typing import Any
 from chatelier import OperatorMust, Unreadable, unique_values, unreadable
 
 from . import words
-from .connection import is_bent, said, transaction
+from .connection import said, transaction
 from .layout import LEAVE, Table, stored
 
 
@@ -22,14 +22,7 @@ def check(connection: sqlite3.Connection, tables: Iterable[Table]) -> list[str]:
 
 
 def _file(connection: sqlite3.Connection) -> list[str]:
-    try:
-        rows = connection.execute("PRAGMA integrity_check").fetchall()
-    except sqlite3.OperationalError as error:
-        if not is_bent(error):
-            raise
-        # A record that is not JSON cannot be compared with its indexes; it is named by `_records`.
-        rows = connection.execute("PRAGMA quick_check").fetchall()
-    return [line for (line,) in rows if line != "ok"]
+    return [line for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
 
 
 def _records(connection: sqlite3.Connection, table: Table) -> Iterator[str]:
@@ -45,6 +38,9 @@ def _records(connection: sqlite3.Connection, table: Table) -> Iterator[str]:
             yield error.fault
         else:
             yield from _uniques(table, one.key, one.values(kind), entered)
+    for key in table.misfiled(connection):
+        if key not in bad:
+            yield f"{kind.name} {key!r} is filed under other values than its own, so questions miss it"
     for (field, value), key in entered.items():
         if key not in bad:
             yield f"uniques holds {field} {value!r} for {kind.name} {key!r}, which does not have it"
@@ -65,23 +61,10 @@ def set_aside(
     with transaction(connection):
         found = [bad for table in tables.values() for bad in unreadable(table.kind, stored(connection, table.all))]
         kept = keep(found) if found else []
-        for name in dict.fromkeys(error.kind for error in kept):
-            _take_out(connection, tables[name], [error.key for error in kept if error.kind == name])
+        for error in kept:
+            connection.execute(tables[error.kind].delete, (error.key,))
+            connection.execute(LEAVE, (error.kind, error.key))
     return kept
-
-
-def _take_out(connection: sqlite3.Connection, table: Table, keys: Sequence[str]) -> None:
-    """Without its indexes, because SQLite does not delete what it cannot compute the entries of; then they are made anew."""
-    indexes = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
-        (f"records_{table.kind.name}",),
-    ).fetchall()
-    for name, _ in indexes:
-        connection.execute(f'DROP INDEX "{name}"')
-    connection.executemany(table.delete, [(key,) for key in keys])
-    connection.executemany(LEAVE, [(table.kind.name, key) for key in keys])
-    for _, statement in indexes:
-        connection.execute(statement)
 
 
 def backup(connection: sqlite3.Connection, target: Path) -> None:

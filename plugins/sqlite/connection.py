@@ -59,6 +59,7 @@ def connect(path: Path, patience: float = PATIENCE_SECONDS) -> sqlite3.Connectio
     try:
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-65536")
     except BaseException:
         connection.close()
         raise
@@ -102,19 +103,12 @@ def said(path: Path) -> Iterator[None]:
             raise Unavailable(words.BUSY.format(path=path)) from error
         if code in _OPERATOR:
             raise OperatorMust(_OPERATOR[code].format(path=path)) from error
-        if is_bent(error):
-            raise OperatorMust(words.BENT.format(path=path)) from error
         raise
 
 
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection holds what this one needs."""
     return _code(error) in _BUSY
-
-
-def is_bent(error: sqlite3.Error) -> bool:
-    """Whether SQLite met a record that is not JSON. It has no code of its own."""
-    return "malformed JSON" in str(error)
 
 
 def _code(error: sqlite3.Error) -> int:

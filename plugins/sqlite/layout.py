@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from chatelier import Kind, OperatorMust, Question, Stored, StoreTooNew, Unreadable, unique_values
+from chatelier import Kind, OperatorMust, Question, Stored, StoreTooNew, Unreadable, unique_values, value_at
 
 from . import words
 from .connection import transaction
@@ -17,53 +17,99 @@ APPLICATION_ID = 0x43686174
 
 STORED = "key, version, CAST(doc AS BLOB)"
 """The columns of a `Stored`. As bytes, because text that is not UTF-8 would end the whole answer."""
+ENTER = "INSERT INTO uniques (kind, field, value, key) VALUES (?, ?, ?, ?)"
 LEAVE = "DELETE FROM uniques WHERE kind = ? AND key = ?"
+LEAVE_ONE = "DELETE FROM uniques WHERE kind = ? AND field = ? AND value = ?"
 
 
 class Table:
-    """The SQL of one kind."""
+    """The SQL of one kind. Each field that it is asked by has a column, so that an index is written without reading JSON."""
 
     def __init__(self, kind: Kind[Any]) -> None:
         self.kind = kind
         self.name = f'"records_{kind.name}"'
+        self.paths = tuple(dict.fromkeys(path for query in kind.queries for path in _columns(query.equal, query.order)))
+        self._statements: dict[Any, str] = {}
         # The names come from declared kinds, never from people.
+        columns = "".join(f", {_column(path)}" for path in self.paths)
+        marks = ", ?" * len(self.paths)
+        sets = "".join(f", {_column(path)} = ?" for path in self.paths)
         self.get = f"SELECT {STORED} FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.get_by = (
             f"SELECT {STORED} FROM {self.name} WHERE key = "  # noqa: S608 - as said above
             "(SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?)"
         )
         self.version = f"SELECT version FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
-        self.insert = f"INSERT INTO {self.name} (doc, key, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608 - as above
-        self.update = f"UPDATE {self.name} SET doc = ?, version = version + 1 WHERE key = ? AND version = ?"  # noqa: S608 - as above
+        self.insert = (
+            f"INSERT INTO {self.name} (doc{columns}, key, version) VALUES (?{marks}, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608 - as above
+        )
+        self.update = f"UPDATE {self.name} SET doc = ?{sets}, version = version + 1 WHERE key = ? AND version = ?"  # noqa: S608 - as above
         self.delete = f"DELETE FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.all = f"SELECT {STORED} FROM {self.name} ORDER BY key"  # noqa: S608 - as said above
 
-    def schema(self) -> Iterator[str]:
-        yield f"CREATE TABLE IF NOT EXISTS {self.name} (key TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, doc TEXT NOT NULL)"
+    def values(self, document: Mapping[str, Any]) -> list[Any]:
+        """Of its columns, in their order. What cannot be compared stands nowhere."""
+        found = (value_at(document, path) for path in self.paths)
+        return [None if isinstance(value, list | dict) else value for value in found]
+
+    def open(self, connection: sqlite3.Connection) -> None:
+        """Make what is missing, and drop the indexes that an older version kept in place of columns."""
+        indexes = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql LIKE '%json_extract%'",
+            (f"records_{self.kind.name}",),
+        ).fetchall()
+        for (name,) in indexes:
+            connection.execute(f'DROP INDEX "{name}"')
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {self.name} (key TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, doc TEXT NOT NULL)"
+        )
+        there = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({self.name})")}
+        if missing := [path for path in self.paths if f"={path}" not in there]:
+            for path in missing:
+                connection.execute(f"ALTER TABLE {self.name} ADD COLUMN {_column(path)}")
+            sets = ", ".join(f"{_column(path)} = {_extracted(path)}" for path in missing)
+            connection.execute(f"UPDATE {self.name} SET {sets} WHERE json_valid(doc)")  # noqa: S608 - declared names
         for query in self.kind.queries:
             if columns := _columns(query.equal, query.order):
-                expressions = ", ".join(map(_value, columns))
-                yield f"CREATE INDEX IF NOT EXISTS {self._index(columns)} ON {self.name} ({expressions}, key)"
+                names = ", ".join(map(_column, columns))
+                connection.execute(f"CREATE INDEX IF NOT EXISTS {self._index(columns)} ON {self.name} ({names}, key)")
+
+    def misfiled(self, connection: sqlite3.Connection) -> list[str]:
+        """The keys of records whose columns say something else than they do: questions miss them."""
+        if not self.paths:
+            return []
+        differs = " OR ".join(f"{_column(path)} IS NOT {_extracted(path)}" for path in self.paths)
+        rows = connection.execute(f"SELECT key FROM {self.name} WHERE json_valid(doc) AND ({differs}) ORDER BY key")  # noqa: S608 - as said above
+        return [key for (key,) in rows]
 
     def find(self, question: Question) -> tuple[str, list[Any]]:
         """The statement, held to the index of its question, and its parameters. Who runs it stops at the limit."""
-        conditions, parameters = [], []
-        for path, value in question.equal:
-            conditions.append(f"{_value(path)} IS NULL" if value is None else f"{_value(path)} = ?")
-            parameters += [] if value is None else [value]
+        bounds = [bound for bound in (question.since, question.until) if bound is not None]
+        parameters = [value for _, value in question.equal if value is not None] + bounds
+        shape = (
+            tuple((path, value is None) for path, value in question.equal),
+            question.order,
+            question.since is None,
+            question.until is None,
+            question.descending,
+        )
+        if shape not in self._statements:
+            self._statements[shape] = self._question(question)
+        return self._statements[shape], parameters
+
+    def _question(self, question: Question) -> str:
+        conditions = [f"{_column(path)} {'IS NULL' if value is None else '= ?'}" for path, value in question.equal]
         if question.order:
-            place = _value(question.order)
+            place = _column(question.order)
             conditions.append(f"{place} IS NOT NULL")
             for bound, sign in ((question.since, ">="), (question.until, "<")):
                 conditions += [] if bound is None else [f"{place} {sign} ?"]
-                parameters += [] if bound is None else [bound]
         columns = _columns(tuple(path for path, _ in question.equal), question.order)
         turn = " DESC" if question.descending else ""
-        order = (f"{_value(question.order)}{turn}, " if question.order else "") + f"key{turn}"
+        order = (f"{_column(question.order)}{turn}, " if question.order else "") + f"key{turn}"
         source = f"{self.name} INDEXED BY {self._index(columns)}" if columns else self.name
         where = " AND ".join(conditions) or "1"
-        statement = f"SELECT {STORED} FROM {source} WHERE {where} ORDER BY {order}"  # noqa: S608 - names are declared, values bound
-        return statement, parameters
+        return f"SELECT {STORED} FROM {source} WHERE {where} ORDER BY {order}"  # noqa: S608 - names are declared, values bound
 
     def _index(self, columns: Sequence[str]) -> str:
         return f'"{self.kind.name}:{",".join(columns)}"'
@@ -81,8 +127,7 @@ def open_layout(connection: sqlite3.Connection, path: Path, kinds: Sequence[Kind
         _refuse_strangers(connection, path)
         _migrate(connection)
         for table in tables.values():
-            for statement in table.schema():
-                connection.execute(statement)
+            table.open(connection)
             _fill_uniques(connection, table)
     return tables
 
@@ -168,8 +213,15 @@ def _columns(equal: tuple[str, ...], order: str) -> tuple[str, ...]:
     return (*equal, order) if order else equal
 
 
-def _value(path: str) -> str:
-    return f"json_extract(doc, '$.{path}')"
+def _column(path: str) -> str:
+    return f'"={path}"'
+
+
+def _extracted(path: str) -> str:
+    """What a column holds, from the document."""
+    return (
+        f"CASE WHEN json_type(doc, '$.{path}') IN ('object', 'array') THEN NULL ELSE json_extract(doc, '$.{path}') END"
+    )
 
 
 def table_of(tables: Mapping[str, Table], kind: Kind[Any]) -> Table:

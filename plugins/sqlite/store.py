@@ -342,7 +342,7 @@ class SqliteStore:
         self._must_be_open()
         try:
             with said(self.path):
-                return job(self._reader)
+                return job(self._reader if self._has_writer.locked() else self._writer)
         except Unavailable:
             return await self._read(job)
 

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from chatelier import Exists, Kind, Leased, Question, Record, Scalar, Sieve, Stale, claimed, unique_values
 
-from .layout import LEAVE, Table, stored, table_of
+from .layout import ENTER, LEAVE, LEAVE_ONE, Table, stored, table_of
 
+_text = json.JSONEncoder(separators=(",", ":")).encode
 R = TypeVar("R", bound=Record)
 L = TypeVar("L", bound=Leased)
 
@@ -70,8 +71,10 @@ class SqliteTx:
     async def insert(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
         document = kind.dump(replace(record, version=1))
-        pairs = self._free(kind, document)
-        if not self._connection.execute(table.insert, (json.dumps(document), record.key, 1)).rowcount:
+        pairs = unique_values(kind, document)
+        self._must_be_free(kind, record.key, pairs)
+        row = (_text(document), *table.values(document), record.key, 1)
+        if not self._connection.execute(table.insert, row).rowcount:
             raise Exists(f"{kind.name} {record.key!r} is there already")
         self._enter(kind, record.key, pairs)
         self.written.add(kind.name)
@@ -80,21 +83,27 @@ class SqliteTx:
     async def replace(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
         document = kind.dump(replace(record, version=record.version + 1))
-        if kind.unique:
-            self._unchanged(table, record)
-        pairs = self._free(kind, document)
-        if not self._connection.execute(table.update, (json.dumps(document), record.key, record.version)).rowcount:
+        pairs = unique_values(kind, document)
+        held = self._held(kind, record.key) if kind.unique else []
+        if fresh := [pair for pair in pairs if pair not in held]:
+            # Stale comes before Exists: who must read again should not hear of a key that is taken.
+            self._must_be_unchanged(table, record)
+            self._must_be_free(kind, record.key, fresh)
+        row = (_text(document), *table.values(document), record.key, record.version)
+        if not self._connection.execute(table.update, row).rowcount:
             raise _stale(kind, record)
-        if kind.unique:
-            self._leave(kind, record.key)
-            self._enter(kind, record.key, pairs)
+        self._enter(kind, record.key, fresh)
+        for pair in held:
+            if pair not in pairs:
+                self._connection.execute(LEAVE_ONE, (kind.name, *pair))
         self.written.add(kind.name)
         return kind.load(document)
 
     async def delete(self, kind: Kind[Any], key: str) -> bool:
         if not self._connection.execute(self._table(kind).delete, (key,)).rowcount:
             return False
-        self._leave(kind, key)
+        if kind.unique:
+            self._connection.execute(LEAVE, (kind.name, key))
         self.written.add(kind.name)
         return True
 
@@ -103,29 +112,28 @@ class SqliteTx:
         found = find(self._connection, self._table(kind), kind, question, self._sieve, strict=False)
         return await self.replace(kind, claimed(found[0], owner, self._now, seconds)) if found else None
 
-    def _unchanged(self, table: Table, record: Record) -> None:
-        """Stale comes before Exists: who must read again should not hear of a key that is taken."""
+    def _must_be_unchanged(self, table: Table, record: Record) -> None:
         row = self._connection.execute(table.version, (record.key,)).fetchone()
         if row is None or row[0] != record.version:
             raise _stale(table.kind, record)
 
-    def _free(self, kind: Kind[Any], document: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """The unique keys of a document, once it is sure that no other record has them."""
-        pairs = unique_values(kind, document)
+    def _must_be_free(self, kind: Kind[Any], key: str, pairs: Iterable[tuple[str, str]]) -> None:
         for field, value in pairs:
             row = self._connection.execute(
                 "SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?", (kind.name, field, value)
             ).fetchone()
-            if row and row[0] != document["key"]:
+            if row and row[0] != key:
                 raise Exists(f"{kind.name} with the {field} {value!r} is there already")
-        return pairs
 
-    def _enter(self, kind: Kind[Any], key: str, pairs: list[tuple[str, str]]) -> None:
-        rows = [(kind.name, field, value, key) for field, value in pairs]
-        self._connection.executemany("INSERT INTO uniques (kind, field, value, key) VALUES (?, ?, ?, ?)", rows)
+    def _held(self, kind: Kind[Any], key: str) -> list[tuple[str, str]]:
+        """The unique keys that the record has as it is stored."""
+        return self._connection.execute(
+            "SELECT field, value FROM uniques WHERE kind = ? AND key = ?", (kind.name, key)
+        ).fetchall()
 
-    def _leave(self, kind: Kind[Any], key: str) -> None:
-        self._connection.execute(LEAVE, (kind.name, key))
+    def _enter(self, kind: Kind[Any], key: str, pairs: Iterable[tuple[str, str]]) -> None:
+        for field, value in pairs:
+            self._connection.execute(ENTER, (kind.name, field, value, key))
 
     def _table(self, kind: Kind[Any]) -> Table:
         if self.over:

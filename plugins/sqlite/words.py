@@ -18,8 +18,4 @@ TWINS = (
     "{kind} {first!r} and {second!r} share the {field} {value!r}, which this version keeps unique. "
     "Change one of them with the version before."
 )
-BENT = (
-    "{path} holds a record that is not JSON, so it cannot be deleted, nor can a new index be made. "
-    "Stop the gateway and run `chatelier store check --set-aside`, with the version before if this one does not start."
-)
 TARGET_EXISTS = "{path} is there already; choose another name for the copy."

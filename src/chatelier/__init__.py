@@ -93,6 +93,7 @@ from .core.storage import (
     claimed,
     drive,
     unique_values,
+    value_at,
     unreadable,
 )
 from .core.supervise import in_time
@@ -245,6 +246,7 @@ __all__ = [
     "store_action",
     "token",
     "unique_values",
+    "value_at",
     "unknown_command",
     "unreadable",
     "words_of_error",

@@ -1,0 +1,2 @@
+-- What a kind is asked by stands in columns of its own, which `layout.py` makes from the declared kinds. A gateway from
+-- before this does not write them, so it must not open the file any more.
