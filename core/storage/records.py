@@ -14,7 +14,7 @@ from ..errors import OperatorMust
 
 def as_text(moment: datetime) -> str:
     """`2026-11-22T14:00:00.000Z`: always of one length, so that texts sort as the moments pass."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 Time = Annotated[datetime, PlainSerializer(as_text, return_type=str, when_used="json")]
@@ -126,8 +126,9 @@ class Kind(Generic[R]):
     def load(self, document: Mapping[str, Any]) -> R:
         """The record of a document, whatever version of the code wrote it. Raises Unreadable."""
         known = _names(self.record)
-        data = {name: value for name, value in document.items() if name in known}
-        data["extra"] = {name: value for name, value in document.items() if name not in known}
+        extra = {name: document[name] for name in document.keys() - known}
+        data = {name: value for name, value in document.items() if name in known} if extra else dict(document)
+        data["extra"] = extra
         try:
             record: R = adapter(self.record).validate_python(data)
         except ValidationError as error:

@@ -35,7 +35,7 @@ from chatelier import (
 
 from . import words
 from .care import backup, check, set_aside
-from .connection import PATIENCE_SECONDS, PAUSE_SECONDS, connect, is_busy, path_of, patiently, said, target_of
+from .connection import PATIENCE_SECONDS, PAUSE_SECONDS, connect, path_of, patiently, said, target_of
 from .layout import Table, open_layout, table_of
 from .transaction import SqliteTx, find, get
 
@@ -45,6 +45,8 @@ READERS = 2
 """Threads for answers that take long."""
 SHORT = 100
 """Records of an answer that is read on the loop: one takes about 20 µs, less than a thread would cost."""
+READS_A_TURN = 16
+"""So many reads in a row, and the loop does something else: one that finds the writer free does not suspend."""
 BATCH_SECONDS = 0.005
 """So long works are put into one commit before the loop does something else."""
 
@@ -67,11 +69,17 @@ async def open_sqlite(
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A `work` that waits for its transaction. told: what its caller waits for."""
+    """A `work` that waits for its transaction.
+
+    told: what its caller waits for. until: on the machine's clock, for how long it waits for another process.
+    is_alone: a transaction that it shared failed as a whole.
+    """
 
     work: Callable[[Tx], Awaitable[Any]]
     context: Context
     told: asyncio.Future[Any]
+    until: float
+    is_alone: bool = False
     result: Any = None
     error: BaseException | None = None
     written: set[str] = field(default_factory=set)
@@ -118,13 +126,13 @@ class SqliteStore:
         self._committer = ThreadPoolExecutor(1, "sqlite-writer")
         self._slow_readers = ThreadPoolExecutor(READERS, "sqlite-reader")
         self._writer: sqlite3.Connection
-        self._reader: sqlite3.Connection
         self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._connections: list[sqlite3.Connection] = []
         self._tables: Mapping[str, Table] = {}
         self._hints = Hints(clock, self._look)
         self._sieve = Sieve()
         self._data_version = 0
+        self._reads = 0
         self._is_closed = False
 
     async def open(self) -> None:
@@ -170,7 +178,7 @@ class SqliteStore:
         # Of a cancelled caller, a transaction under way completes, and one that still queues does not start.
         self._must_be_open()
         told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Pending(work, copy_context(), told))
+        self._waiting.append(Pending(work, copy_context(), told, monotonic() + self._patience))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all(), name="sqlite transactions", context=Context())
         return await told
@@ -201,24 +209,17 @@ class SqliteStore:
                 raise OperatorMust(words.CANNOT_OPEN.format(path=self.path)) from error
             self._writer = self._connect()
             self._tables = patiently(partial(open_layout, self._writer, self.path, self._kinds), self._patience)
-            self._reader = self._connect_reader()
-            for connection in (self._writer, self._reader):
-                connection.execute(
-                    "PRAGMA busy_timeout=0"
-                )  # the loop must not stand still; who is on it waits otherwise
+            self._writer.execute("PRAGMA busy_timeout=0")  # the loop must not stand still
             for _ in range(READERS):
-                self._readers.put(self._connect_reader())
+                reader = self._connect()
+                reader.execute("PRAGMA query_only=ON")
+                self._readers.put(reader)
             self._data_version = self._version()
 
     def _connect(self) -> sqlite3.Connection:
         connection = connect(self.path, self._patience)
         self._connections.append(connection)
         return connection
-
-    def _connect_reader(self) -> sqlite3.Connection:
-        reader = self._connect()
-        reader.execute("PRAGMA query_only=ON")
-        return reader
 
     def _close(self) -> Thread:
         self._slow_readers.shutdown()
@@ -234,24 +235,39 @@ class SqliteStore:
         try:
             while self._waiting:
                 async with self._has_writer:
-                    await self._write(self._waiting)
+                    is_free = self._begin()
+                    if is_free:
+                        await self._write()
+                if not is_free:  # another process writes
+                    await asyncio.sleep(PAUSE_SECONDS * random.random())  # noqa: S311 - spreads several processes, guards nothing
         finally:
             self._writing = None
 
-    async def _write(self, waiting: deque[Pending]) -> None:
-        """The first of them, in one transaction. Where that fails as a whole, each gets one of its own."""
-        waited = len(waiting)
+    def _begin(self) -> bool:
+        """False while another process writes. When it took too long, or cannot be done, those who wait are told."""
         try:
             with said(self.path):
-                await self._begin()
+                self._writer.execute("BEGIN IMMEDIATE")
+                self._note_version()
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits in vain
-            for _ in range(waited):
-                waiting.popleft().fail(error)
-            return
+            now = monotonic()
+            late = (
+                self._waiting
+                if not isinstance(error, Unavailable)
+                else [one for one in self._waiting if one.until <= now]
+            )
+            for pending in list(late):
+                self._waiting.remove(pending)
+                pending.fail(error)
+            return False
+        return True
+
+    async def _write(self) -> None:
+        """The first of those that wait, in one transaction. Where that fails as a whole, each gets one of its own."""
         until, begun = monotonic() + BATCH_SECONDS, list[Pending]()
         try:
-            while waiting and (not begun or monotonic() < until):
-                pending = waiting.popleft()
+            while self._waiting and (not begun or self._goes_with(begun, until)):
+                pending = self._waiting.popleft()
                 if not pending.told.done():
                     begun.append(pending)
                     self._run(pending)
@@ -261,25 +277,18 @@ class SqliteStore:
             await self._rollback()
             if len(begun) == 1:
                 begun[0].fail(error)
-            for pending in begun if len(begun) > 1 else ():
-                await self._write(deque([pending]))
+            else:
+                for pending in begun:
+                    pending.is_alone = True
+                self._waiting.extendleft(reversed(begun))
         else:
             for pending in begun:
                 pending.tell()
             self._hints.moved(set().union(*(pending.written for pending in begun)))
 
-    async def _begin(self) -> None:
-        """Another process may be writing; the loop goes on meanwhile."""
-        deadline = monotonic() + self._patience
-        while True:
-            try:
-                self._writer.execute("BEGIN IMMEDIATE")
-                break
-            except sqlite3.OperationalError as error:
-                if not is_busy(error) or monotonic() >= deadline:
-                    raise
-            await asyncio.sleep(PAUSE_SECONDS * random.random())  # noqa: S311 - spreads the tries of several processes, guards nothing
-        self._note_version()
+    def _goes_with(self, begun: Sequence[Pending], until: float) -> bool:
+        """Whether the next one shares their transaction."""
+        return monotonic() < until and not begun[0].is_alone and not self._waiting[0].is_alone
 
     def _run(self, pending: Pending) -> None:
         """What it did is undone if it raises. Raises what ended the whole transaction."""
@@ -337,14 +346,17 @@ class SqliteStore:
     # --- reading
 
     async def _read_quickly(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """On the loop, unless the database is busy, which a reader rarely meets."""
-        await asyncio.sleep(0)  # who asks again and again lets others run
-        self._must_be_open()
-        try:
-            with said(self.path):
-                return job(self._reader if self._has_writer.locked() else self._writer)
-        except Unavailable:
-            return await self._read(job)
+        """On the loop, by the connection that writes: it alone need not read again what it wrote itself."""
+        self._reads += 1
+        if self._reads % READS_A_TURN == 0:
+            await asyncio.sleep(0)
+        async with self._has_writer:
+            self._must_be_open()
+            try:
+                with said(self.path):
+                    return job(self._writer)
+            except Unavailable:  # a reader hardly ever meets it; a thread can wait
+                return await self._read(job)
 
     async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         return await self._hop(self._slow_readers, partial(self._borrow, job))
