@@ -67,8 +67,8 @@ class View:
         await self._pass()
         return await self._store.atomically(work)
 
-    def changes(self, *kinds: Kind[Any]) -> Changes:
-        return self._store.changes(*kinds)
+    def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
+        return self._store.changes(*kinds, inserted=inserted)
 
     async def check(self) -> list[str]:
         return await self._store.check()

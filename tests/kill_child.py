@@ -192,8 +192,8 @@ class CountedStore:
             self._deeds.end(number)
         return result
 
-    def changes(self, *kinds: Kind[Any]) -> Changes:
-        return self._store.changes(*kinds)
+    def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
+        return self._store.changes(*kinds, inserted=inserted)
 
     async def check(self) -> list[str]:
         return await self._store.check()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatelier import Capabilities, OperatorMust, Published, Said, Settings, Unavailable, hookimpl
+from chatelier import JOBS, Capabilities, OperatorMust, Published, Said, Settings, Unavailable, hookimpl
 from chatelier.core.gateway import Patience, Runtime, open_runtime
 from chatelier.core.plugins import Plugins
 from chatelier.core.storage import Hints
@@ -214,7 +214,7 @@ async def test_a_store_that_cannot_be_asked_has_moved_nothing(error: Exception) 
         raise error
 
     clock = FakeClock()
-    waiting = asyncio.create_task(Hints(clock, look).watch(["jobs"]).wait(1))
+    waiting = asyncio.create_task(Hints(clock, look).watch([JOBS], inserted=False).wait(1))
     await clock.advance(2)
     assert await waiting is False
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Literal, ParamSpec, TypeVar, cast
 
 from ..clock import Clock
-from ..errors import Exists, Gone, OperatorMust, Refused, Retry, Unavailable, Uncertain
+from ..errors import Exists, Gone, OperatorMust, Refused, Retry, Stale, Unavailable, Uncertain
 from ..log import get_logger
 from ..storage import Store, Tx
 from ..supervise import apart, guarded
@@ -46,6 +46,8 @@ LOOK_SECONDS = 5.0
 IDLE_SECONDS = 30.0
 """So long a conversation keeps its task when there is nothing to send."""
 PAGE = 200
+ROWS = 1_000
+"""Messages that are kept as they were read; of a longer queue they are read again when their turn comes."""
 CLOSED_CARDS = 1_000
 """Remembered, so that a late edit does not bring progress back over a result."""
 
@@ -73,13 +75,14 @@ class Line:
         self._clock = clock
         self._lanes: dict[str, Lane] = {}
         self._queued: set[str] = set()
+        self._rows: dict[str, Message] = {}
         self._send_after = 0.0
         self._tasks: asyncio.TaskGroup
         self._closed: OrderedDict[str, None] = OrderedDict()
 
     async def run(self) -> None:
         """Send until cancelled. Raises Lost when the account belongs to another process."""
-        changes = self._store.changes(MESSAGES)
+        changes = self._store.changes(MESSAGES, inserted=True)
         newest, look_at = "", self._clock.monotonic()
         async with asyncio.TaskGroup() as self._tasks:
             while True:
@@ -103,6 +106,8 @@ class Line:
             for row in rows:
                 if row.key not in self._queued:
                     self._queued.add(row.key)
+                    if len(self._rows) < ROWS:
+                        self._rows[row.key] = row
                     lane = self._lane(row.conversation)
                     lane.messages.append(row.key)
                     lane.woken.set()
@@ -185,7 +190,7 @@ class Line:
 
     async def _deliver(self, key: str, lane: Lane) -> None:
         """Mark it *sending* before anything is sent. What was *sending* already is looked up first."""
-        row = await self._store.get(MESSAGES, key)
+        row = self._rows.pop(key, None) or await self._store.get(MESSAGES, key)
         if row is None or row.state in ("sent", "failed"):
             return
         wait = (row.due - self._clock.now()).total_seconds()
@@ -194,7 +199,7 @@ class Line:
         await self._turn(row)
         is_unsure = row.state == "sending"
         if not is_unsure:
-            row = await self._begin(key)
+            row = await self._begin(row)
         if row.replaces:
             self._close_card(row.replaces, lane)
         if not (row.replaces and await self._take_place(row)):
@@ -311,19 +316,10 @@ class Line:
             await self._check(tx)
             if taken_from and (card := await tx.get(MESSAGES, taken_from)):
                 await tx.replace(MESSAGES, replace(card, shown=()))
-            current = await _present(tx, row.key)
-            is_last = current.part + 1 >= parts
-            sent = replace(
-                current,
-                part=current.part + 1,
-                receipts=(*current.receipts, receipt),
-                state="sent" if is_last else "sending",
-            )
-            shown = (*current.shown, *(f"{current.conversation}|{id_}" for id_ in receipt.ids))
             try:
-                return await tx.replace(MESSAGES, replace(sent, shown=shown))
-            except Exists:  # another row shows this native message already
-                return await tx.replace(MESSAGES, sent)
+                return await _with_receipt(tx, row, receipt, parts)
+            except Stale:
+                return await _with_receipt(tx, await _present(tx, row.key), receipt, parts)
 
         while True:
             try:
@@ -332,14 +328,17 @@ class Line:
                 log.warning("receipt waits for the store", account=row.account, message=row.key, error=str(away))
                 await self._clock.sleep(AWAY_SECONDS)
 
-    async def _begin(self, key: str) -> Message:
+    async def _begin(self, row: Message) -> Message:
         """The row as one that is being sent. Its numbers are good from now on: people may answer before the network does."""
 
         async def work(tx: Tx) -> Message:
             await self._check(tx)
-            row = await _present(tx, key)
-            await self._number(tx, row)
-            return await tx.replace(MESSAGES, replace(row, state="sending"))
+            try:
+                begun = await tx.replace(MESSAGES, replace(row, state="sending"))
+            except Stale:
+                begun = await tx.replace(MESSAGES, replace(await _present(tx, row.key), state="sending"))
+            await self._number(tx, begun)
+            return begun
 
         return await self._store.atomically(work)
 
@@ -442,6 +441,18 @@ async def asked(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwar
         raise Refused(str(must)) from must
     except Exception as error:  # a platform's code may raise anything; whether it was sent is unknown
         raise Trouble(error) from error
+
+
+async def _with_receipt(tx: Tx, row: Message, receipt: Receipt, parts: int) -> Message:
+    """Raises Stale for a row that changed since it was read."""
+    is_last = row.part + 1 >= parts
+    receipts = (*row.receipts, receipt)
+    sent = replace(row, part=row.part + 1, receipts=receipts, state="sent" if is_last else "sending")
+    shown = (*row.shown, *(f"{row.conversation}|{id_}" for id_ in receipt.ids))
+    try:
+        return await tx.replace(MESSAGES, replace(sent, shown=shown))
+    except Exists:  # another row shows this native message already
+        return await tx.replace(MESSAGES, sent)
 
 
 async def _present(tx: Tx, key: str) -> Message:

@@ -77,8 +77,9 @@ class Cards:
             self._busy_at.clear()
             return False
         line = await self._queue.now()
+        usual = {workflow: await usual_seconds(self._store, workflow) for workflow in {job.workflow for job in jobs}}
         for order, of_order in groupby(sorted(jobs, key=attrgetter("order")), attrgetter("order")):
-            await self._draw(order, list(of_order), line)
+            await self._draw(order, list(of_order), line, usual)
         return True
 
     async def _open_jobs(self) -> list[Job]:
@@ -91,8 +92,8 @@ class Cards:
             self._read_again_at = now + LOOK_SECONDS
         return self._jobs
 
-    async def _draw(self, key: str, jobs: Sequence[Job], line: QueueLine) -> None:
-        """jobs: those of the order that are open."""
+    async def _draw(self, key: str, jobs: Sequence[Job], line: QueueLine, usual: Mapping[str, float | None]) -> None:
+        """jobs: those of the order that are open. usual: seconds of a run, by workflow."""
         found = self._cards.get(key) or await self._card_of(key)
         if found is None:
             return
@@ -104,7 +105,8 @@ class Cards:
             await self._line.signal(card.chat, "busy")
         if card.receipts[0].editable:
             several = len(order.jobs) > 1
-            text = await (self._text_of_several(order, jobs, line) if several else self._text(jobs[0], line))
+            seconds = usual[jobs[0].workflow]
+            text = _text_of_several(order, jobs, line, seconds) if several else _text(jobs[0], line, seconds)
             preview = next((self._previews[job.key] for job in jobs if self._previews.get(job.key)), b"")
             self._edit(order, card, text, preview)
 
@@ -114,37 +116,6 @@ class Cards:
         card = await self._store.get(MESSAGES, order.card) if order else None
         return (order, card) if order and card and card.state == "sent" and len(card.receipts) == 1 else None
 
-    async def _text(self, job: Job, line: QueueLine) -> str:
-        if job.cancel:
-            return f"{words.card_waiting(job.title)}\n{words.CANCELLING}"
-        if job.state == "storing":
-            return words.card_storing(job.title)
-        away = (job.seen is not None and job.seen.away) or (job.state == "queued" and line.away)
-        left = None if away else line.seconds_left(job, await usual_seconds(self._store, job.workflow))
-        if job.state == "running" and job.seen:
-            title = words.AWAY if away else job.seen.title
-            return words.card_running(job.title, job.seen.fraction, title, left)
-        return words.card_waiting(job.title, line.place(job) or None, left, away=away)
-
-    async def _text_of_several(self, order: Order, jobs: Sequence[Job], line: QueueLine) -> str:
-        job = jobs[0]
-        if all(each.cancel for each in jobs):
-            return f"{words.card_waiting(job.title)}\n{words.CANCELLING}"
-        begun = [each for each in jobs if each.state in ("running", "storing")]
-        at_work = [1.0 if each.state == "storing" else (each.seen and each.seen.fraction) or 0.0 for each in begun]
-        away = line.away if not begun else all(each.seen is not None and each.seen.away for each in begun)
-        usual = await usual_seconds(self._store, job.workflow)
-        lefts = [line.seconds_left(each, usual) or 0.0 for each in jobs]
-        return words.card_several(
-            job.title,
-            len(order.jobs) - len(jobs),
-            len(order.jobs),
-            sum(at_work) if begun else None,
-            min(line.place(each) for each in jobs) or None,
-            None if away else max(lefts) or None,
-            away=away,
-        )
-
     def _edit(self, order: Order, card: Message, text: str, preview: bytes) -> None:
         look = Drawn(text=text, preview=hash(preview))
         if self._drawn.get(order.key) == look:
@@ -152,6 +123,38 @@ class Cards:
         self._drawn[order.key] = look
         shown = (preview_media(preview),) if preview else ()
         self._line.show(card, Reply(text=text, media=shown, buttons=((cancel_button(order.jobs),),)))
+
+
+def _text(job: Job, line: QueueLine, usual: float | None) -> str:
+    if job.cancel:
+        return f"{words.card_waiting(job.title)}\n{words.CANCELLING}"
+    if job.state == "storing":
+        return words.card_storing(job.title)
+    away = (job.seen is not None and job.seen.away) or (job.state == "queued" and line.away)
+    left = None if away else line.seconds_left(job, usual)
+    if job.state == "running" and job.seen:
+        title = words.AWAY if away else job.seen.title
+        return words.card_running(job.title, job.seen.fraction, title, left)
+    return words.card_waiting(job.title, line.place(job) or None, left, away=away)
+
+
+def _text_of_several(order: Order, jobs: Sequence[Job], line: QueueLine, usual: float | None) -> str:
+    job = jobs[0]
+    if all(each.cancel for each in jobs):
+        return f"{words.card_waiting(job.title)}\n{words.CANCELLING}"
+    begun = [each for each in jobs if each.state in ("running", "storing")]
+    at_work = [1.0 if each.state == "storing" else (each.seen and each.seen.fraction) or 0.0 for each in begun]
+    away = line.away if not begun else all(each.seen is not None and each.seen.away for each in begun)
+    lefts = [line.seconds_left(each, usual) or 0.0 for each in jobs]
+    return words.card_several(
+        job.title,
+        len(order.jobs) - len(jobs),
+        len(order.jobs),
+        sum(at_work) if begun else None,
+        min(line.place(each) for each in jobs) or None,
+        None if away else max(lefts) or None,
+        away=away,
+    )
 
 
 def preview_media(data: bytes) -> Media:

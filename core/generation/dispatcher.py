@@ -82,7 +82,7 @@ class Dispatcher:
     # --- jobs that wait
 
     async def _begin(self) -> None:
-        orders = self.shop.store.changes(ORDERS)
+        orders = self.shop.store.changes(ORDERS, inserted=True)
         moved = self.shop.fleet.moved
         while True:
             try:

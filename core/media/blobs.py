@@ -10,13 +10,13 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from threading import Lock
 from typing import IO
 
 from ..clock import Clock
@@ -68,14 +68,16 @@ class FolderBlobs:
         if record is None:
             raise Gone(words.GONE)
         try:
-            file = await asyncio.to_thread((self._root / record.place).open, "rb")
+            first, file = await _opened(self._root / record.place)
         except FileNotFoundError as error:
             raise Gone(words.GONE) from error
         try:
-            while piece := await asyncio.to_thread(file.read, _PIECE):
+            yield first
+            while file and (piece := await asyncio.to_thread(file.read, _PIECE)):
                 yield piece
         finally:
-            await asyncio.to_thread(file.close)
+            if file:
+                await asyncio.to_thread(file.close)
 
     async def sweep(self) -> int:
         """Delete, condemn, and clear one of the 256 folders of files that no record names. How many blobs went.
@@ -96,29 +98,33 @@ class FolderBlobs:
         return gone
 
     async def _put(self, chunks: AsyncIterator[bytes], limit: int) -> Blob:
-        temp = await asyncio.to_thread(_temp_file, self._root / _TEMP)
+        temp = Temporary(self._root / _TEMP / secrets.token_hex(8))
         try:
             blob = await self._receive(temp, chunks, limit)
-            await self._keep(Path(temp.name), blob)
+            await self._keep(temp, blob)
         finally:
-            await asyncio.to_thread(_discard, temp)
+            if not temp.is_moved:
+                await asyncio.to_thread(temp.discard)
         return blob
 
-    async def _receive(self, temp: IO[bytes], chunks: AsyncIterator[bytes], limit: int) -> Blob:
-        digest, head, size = hashlib.sha256(), b"", 0
+    async def _receive(self, temp: "Temporary", chunks: AsyncIterator[bytes], limit: int) -> Blob:
+        digest, head, size, waiting = hashlib.sha256(), b"", 0, list[bytes]()
         async for piece in chunks:
             size += len(piece)
             if size > limit:
                 raise words.too_big(limit)
             head += piece[: HEAD - len(head)]
-            await asyncio.to_thread(_write, temp, digest, piece)
+            waiting.append(piece)
+            if sum(map(len, waiting)) >= _PIECE:
+                await asyncio.to_thread(temp.write, digest, waiting)
+                waiting = []
         if not size:
             raise BadInput(words.EMPTY)
-        await asyncio.to_thread(_finish, temp)
+        await asyncio.to_thread(temp.finish, digest, waiting)
         mime, kind = sniff(head)
         if not mime.startswith("image/"):
             return Blob(sha256=digest.hexdigest(), size=size, mime=mime, kind=kind)
-        picture = await self._pictures.inspect(Path(temp.name))
+        picture = await self._pictures.inspect(temp.path)
         return Blob(
             sha256=digest.hexdigest(),
             size=size,
@@ -130,11 +136,11 @@ class FolderBlobs:
             duration_ms=picture.duration_ms,
         )
 
-    async def _keep(self, temp: Path, blob: Blob) -> None:
+    async def _keep(self, temp: "Temporary", blob: Blob) -> None:
         known = await self._store.get(BLOBS, blob.sha256)
         lost = known.place if known and not await asyncio.to_thread((self._root / known.place).exists) else ""
         place = f"{blob.sha256[:2]}/{blob.sha256[2:]}-{secrets.token_hex(4)}"
-        await asyncio.to_thread(_move, temp, self._root / place)
+        await asyncio.to_thread(temp.move, self._root / place)
         # When this raises it may have happened all the same, so the file stays; `sweep` removes it if no record names it.
         kept = await self._store.atomically(partial(keep, blob, place, lost))
         if kept != place:
@@ -163,38 +169,92 @@ def _disk(root: Path) -> Iterator[None]:
         raise words.disk_full(root) from error
 
 
-def _temp_file(folder: Path) -> IO[bytes]:
-    return NamedTemporaryFile(dir=folder, delete=False)
+class Temporary:
+    """A file on its way into the folder. Its methods run on threads, which go on when the one who waits for them is cancelled.
+
+    Small bytes take two hops to a thread, one to be written and one to be moved.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_moved = False
+        self._file: IO[bytes] | None = None
+        self._is_over = False
+        self._alone = Lock()
+
+    def write(self, digest: "hashlib._Hash", pieces: Iterable[bytes]) -> None:
+        with self._alone:
+            self._write(digest, pieces)
+
+    def finish(self, digest: "hashlib._Hash", pieces: Iterable[bytes]) -> None:
+        """Durable when it returns, but for its name."""
+        with self._alone:
+            self._write(digest, pieces)
+            if self._file is not None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+
+    def move(self, place: Path) -> None:
+        """Durable when it returns."""
+        with self._alone:
+            if self._is_over:
+                return
+            place.parent.mkdir(exist_ok=True)
+            self.path.replace(place)
+            self.is_moved = True
+        for folder in (place.parent, place.parent.parent):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def discard(self) -> None:
+        with self._alone:
+            self._is_over = True
+            if self._file is not None:
+                # What could not be written is written once more on closing, and fails again on a full disk.
+                with suppress(OSError):
+                    self._file.close()
+                self.path.unlink(missing_ok=True)
+
+    def _write(self, digest: "hashlib._Hash", pieces: Iterable[bytes]) -> None:
+        if self._is_over:
+            return
+        if self._file is None:
+            self._file = open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")  # noqa: SIM115 - closed by finish or discard
+        for piece in pieces:
+            digest.update(piece)
+            self._file.write(piece)
 
 
-def _write(temp: IO[bytes], digest: "hashlib._Hash", piece: bytes) -> None:
-    digest.update(piece)
-    temp.write(piece)
+async def _opened(path: Path) -> tuple[bytes, IO[bytes] | None]:
+    """Its first bytes, and the open file where there are more."""
+    opening = asyncio.get_running_loop().run_in_executor(None, _head, path)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unused)  # the thread goes on, and nobody else would close what it opens
+        raise
 
 
-def _finish(temp: IO[bytes]) -> None:
-    temp.flush()
-    os.fsync(temp.fileno())
-    temp.close()
+def _head(path: Path) -> tuple[bytes, IO[bytes] | None]:
+    file = path.open("rb")
+    try:
+        first = file.read(_PIECE)
+    except BaseException:
+        file.close()
+        raise
+    if len(first) == _PIECE:
+        return first, file
+    file.close()
+    return first, None
 
 
-def _discard(temp: IO[bytes]) -> None:
-    # What could not be written is written once more on closing, and fails again on a full disk.
-    with suppress(OSError):
-        temp.close()
-    Path(temp.name).unlink(missing_ok=True)
-
-
-def _move(temp: Path, place: Path) -> None:
-    """Durable when it returns."""
-    place.parent.mkdir(exist_ok=True)
-    temp.replace(place)
-    for folder in (place.parent, place.parent.parent):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _close_unused(opening: "asyncio.Future[tuple[bytes, IO[bytes] | None]]") -> None:
+    if not opening.cancelled() and opening.exception() is None and (file := opening.result()[1]) is not None:
+        file.close()
 
 
 def _older(folder: Path, before: datetime) -> list[Path]:

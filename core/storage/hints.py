@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 from ..clock import Clock
 from ..errors import OperatorMust, Unavailable
+from .records import Kind
 
 LOOK_SECONDS = 0.25
 
@@ -24,16 +26,17 @@ class Hints:
         self._waiting: dict[asyncio.Future[None], tuple[str, ...]] = {}
         self._looked_at = float("-inf")
 
-    def moved(self, names: Iterable[str]) -> None:
-        moved = set(names)
+    def moved(self, names: Iterable[str], inserted: Iterable[str]) -> None:
+        """inserted: those of them that have new records."""
+        moved = {*names, *map(_new, inserted)}
         for name in moved:
             self._moves[name] = self._moves.get(name, 0) + 1
         for waiter, watched in self._waiting.items():
             if not waiter.done() and not moved.isdisjoint(watched):
                 waiter.set_result(None)
 
-    def watch(self, names: Iterable[str]) -> "Watch":
-        return Watch(self, tuple(names))
+    def watch(self, kinds: Iterable[Kind[Any]], *, inserted: bool) -> "Watch":
+        return Watch(self, tuple(_new(kind.name) if inserted else kind.name for kind in kinds))
 
     def count(self, names: Iterable[str]) -> int:
         return sum(self._moves.get(name, 0) for name in names)
@@ -57,6 +60,11 @@ class Hints:
         finally:
             del self._waiting[waiter]
             sleeper.cancel()
+
+
+def _new(name: str) -> str:
+    """What new records of a kind are hinted at by."""
+    return f"{name} inserted"
 
 
 class Watch:

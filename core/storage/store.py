@@ -90,8 +90,8 @@ class Store(Reads, Protocol):
         """
         ...
 
-    def changes(self, *kinds: Kind[Any]) -> Changes:
-        """Watch these kinds, from now on."""
+    def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
+        """Watch these kinds, from now on. inserted: only for new records, as far as the engine can tell."""
         ...
 
     async def check(self) -> list[str]:

@@ -56,6 +56,7 @@ class _FakeTx:
         self._shelves = shelves
         self._sieve = sieve
         self.written: dict[str, _Shelf] = {}
+        self.inserted: set[str] = set()
         self.over = False
         self._now = now
 
@@ -88,7 +89,9 @@ class _FakeTx:
     async def insert(self, kind: Kind[R], record: R) -> R:
         if record.key in self._shelf(kind).documents:
             raise Exists(f"{kind.name} {record.key!r} is there already")
-        return self._put(kind, replace(record, version=1))
+        stored = self._put(kind, replace(record, version=1))
+        self.inserted.add(kind.name)
+        return stored
 
     async def replace(self, kind: Kind[R], record: R) -> R:
         stored = self._shelf(kind).documents.get(record.key)
@@ -189,12 +192,12 @@ class FakeStore:
             self._run(work)
         result, tx = self._run(work)
         self._shelves.update(tx.written)
-        self._hints.moved(tx.written)
+        self._hints.moved(tx.written, tx.inserted)
         await asyncio.sleep(0)
         return result
 
-    def changes(self, *kinds: Kind[Any]) -> Changes:
-        return self._hints.watch(kind.name for kind in kinds)
+    def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
+        return self._hints.watch(kinds, inserted=inserted)
 
     async def check(self) -> list[str]:
         await self._turn()
@@ -207,7 +210,7 @@ class FakeStore:
         for error in kept:
             await tx.delete(self._kinds[error.kind], error.key)
         self._shelves.update(tx.written)
-        self._hints.moved(tx.written)
+        self._hints.moved(tx.written, tx.inserted)
         return kept
 
     async def backup(self, target: str) -> None:

@@ -481,6 +481,25 @@ async def now_stands_still_in_a_transaction(make: MakeStore) -> None:
         assert await now(store) > earlier
 
 
+async def new_records_can_be_watched_alone(make: MakeStore) -> None:
+    """A new record ends the wait for new ones; who waits for any change hears of both."""
+    async with opened(make) as (store, _):
+        new, any_ = store.changes(SAMPLES, inserted=True), store.changes(SAMPLES)
+        await put(store, [Sample(key="a")])
+        for changes in (new, any_):
+            assert await changes.wait(60)
+            while await changes.wait(0):
+                pass
+        await store.atomically(lambda tx: _rename(tx, "a", "other"))
+        assert await any_.wait(60)
+
+
+async def _rename(tx: Tx, key: str, name: str) -> None:
+    found = await tx.get(SAMPLES, key)
+    assert found is not None
+    await tx.replace(SAMPLES, replace(found, name=name))
+
+
 async def changes_wake_those_who_wait(make: MakeStore) -> None:
     """A commit of a watched kind ends the wait; one that happened before it too; a wait for nothing ends."""
     async with opened(make) as (store, clock):
@@ -627,6 +646,7 @@ STORE_CHECKS: Sequence[Callable[[MakeStore], Awaitable[None]]] = (
     changing_what_was_read_changes_nothing,
     now_stands_still_in_a_transaction,
     changes_wake_those_who_wait,
+    new_records_can_be_watched_alone,
     a_cancelled_caller_leaves_the_store_whole,
     check_finds_nothing_wrong,
     a_transaction_ends_with_its_work,

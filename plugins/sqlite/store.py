@@ -83,9 +83,10 @@ class Pending:
     result: Any = None
     error: BaseException | None = None
     written: set[str] = field(default_factory=set)
+    inserted: set[str] = field(default_factory=set)
 
     def run(self, tx: SqliteTx) -> None:
-        self.result, self.error, self.written = None, None, tx.written
+        self.result, self.error, self.written, self.inserted = None, None, tx.written, tx.inserted
         try:
             self.result = self.context.run(self._driven, tx)
         finally:
@@ -183,8 +184,8 @@ class SqliteStore:
             self._writing = asyncio.create_task(self._write_all(), name="sqlite transactions", context=Context())
         return await told
 
-    def changes(self, *kinds: Kind[Any]) -> Changes:
-        return self._hints.watch(kind.name for kind in kinds)
+    def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
+        return self._hints.watch(kinds, inserted=inserted)
 
     async def check(self) -> list[str]:
         return await self._read(lambda connection: check(connection, self._tables.values()))
@@ -192,7 +193,7 @@ class SqliteStore:
     async def set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
         async with self._has_writer:
             kept = await self._hop(self._committer, partial(self._set_aside, keep))
-        self._hints.moved({error.kind for error in kept})
+        self._hints.moved({error.kind for error in kept}, ())
         return kept
 
     async def backup(self, target: str) -> None:
@@ -284,7 +285,10 @@ class SqliteStore:
         else:
             for pending in begun:
                 pending.tell()
-            self._hints.moved(set().union(*(pending.written for pending in begun)))
+            self._hints.moved(
+                set().union(*(pending.written for pending in begun)),
+                set().union(*(pending.inserted for pending in begun)),
+            )
 
     def _goes_with(self, begun: Sequence[Pending], until: float) -> bool:
         """Whether the next one shares their transaction."""
@@ -302,6 +306,7 @@ class SqliteStore:
                 raise
             pending.error = error
             pending.written.clear()
+            pending.inserted.clear()
             self._writer.execute("ROLLBACK TO work")
         self._writer.execute("RELEASE work")
 
@@ -332,7 +337,7 @@ class SqliteStore:
         """This connection's own commits do not change its `data_version`."""
         seen, self._data_version = self._data_version, self._version()
         if self._data_version != seen:
-            self._hints.moved(self._tables)
+            self._hints.moved(self._tables, self._tables)
 
     async def _look(self) -> None:
         """Whether another process wrote. Who writes here looks, too."""

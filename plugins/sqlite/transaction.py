@@ -34,7 +34,7 @@ def find(
 
 
 class SqliteTx:
-    """One transaction of the writer. `written`: the names of the kinds that it changed."""
+    """One transaction of the writer. written: the names of the kinds that it changed; inserted: of those with new records."""
 
     def __init__(
         self, connection: sqlite3.Connection, tables: Mapping[str, Table], now: datetime, sieve: Sieve
@@ -44,6 +44,7 @@ class SqliteTx:
         self._now = now
         self._sieve = sieve
         self.written: set[str] = set()
+        self.inserted: set[str] = set()
         self.over = False
 
     @property
@@ -78,6 +79,7 @@ class SqliteTx:
             raise Exists(f"{kind.name} {record.key!r} is there already")
         self._enter(kind, record.key, pairs)
         self.written.add(kind.name)
+        self.inserted.add(kind.name)
         return kind.load(document)
 
     async def replace(self, kind: Kind[R], record: R) -> R:
