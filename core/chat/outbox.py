@@ -94,6 +94,8 @@ async def post(
     sign: Literal["", "seen", "done", "failed"] = "",
 ) -> tuple[Message, ...]:
     """Put replies into the outbox, in this order. Their keys follow from `cause`, so that doing it again is Exists, never twice."""
+    if not replies:
+        return ()
     where = conversation(to.chat)
     latest = await tx.find(MESSAGES, {"conversation": where}, order="place", descending=True, limit=1)
     place = latest[0].place if latest else ""

@@ -105,10 +105,9 @@ class Member:
         return self.breaker.allowed(self.description.places, now)
 
     def has_room(self, now: float) -> bool:
+        """Whether it may be given another one. A thousand are asked for each decision, and most of them are full."""
         given = len(self.given)
-        if given >= self.description.places:  # most are full most of the time, and there may be a thousand
-            return False
-        return given < self.places(now) and self.free_place(now) is not None
+        return given < self.description.places and given < self.places(now) and self.free_place(now) is not None
 
     @property
     def load(self) -> int:
@@ -117,6 +116,8 @@ class Member:
 
     def free_place(self, now: float) -> int | None:
         """The first place that nobody is known to have."""
+        if not self.taken:
+            return 0
         places = range(self.description.places)
         return next((n for n in places if self.taken.get(n, float("-inf")) <= now), None)
 
@@ -127,6 +128,10 @@ class Member:
     def is_bad_for(self, models: Iterable[str], now: float) -> bool:
         """Whether jobs with one of these models failed there again and again."""
         return any(now < self._bad_until.get(model, float("-inf")) for model in models)
+
+    @property
+    def leaves_models_out(self) -> bool:
+        return bool(self._bad_until)
 
     def note_models(self, models: Iterable[str], *, well: bool, now: float) -> bool:
         """What came of a job that used these models. Whether another one is left out now, or none any more."""

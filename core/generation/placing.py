@@ -60,6 +60,16 @@ class Choice:
     member: Member
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sorted:
+    """Who can take the jobs of one kind at all, by name, as of one generation of the fleet."""
+
+    generation: int
+    able: Mapping[str, Member]
+    cannot: Cannot | None
+    leaves_models_out: bool
+
+
 class Placing:
     """usual: seconds of a run of a workflow on any backend, as far as it was measured."""
 
@@ -68,7 +78,7 @@ class Placing:
         self._clock = clock
         self.usual: dict[str, float] = {}
         self._lacking: dict[tuple[str, int], tuple[Classes, str]] = {}
-        self._sorted: dict[str, tuple[int, list[Member], Cannot | None]] = {}
+        self._sorted: dict[str, Sorted] = {}
 
     def next(self, waiting: Sequence[Candidate], roomy: Sequence[Member]) -> Choice | None:
         """waiting: by turn. roomy: backends that may be given a job now. None when none of them can be begun there."""
@@ -81,20 +91,24 @@ class Placing:
         return None
 
     def best(self, candidate: Candidate, free: Iterable[Member]) -> Member:
-        """Where it is expected to have finished first."""
-        return min(free, key=lambda member: (self.expected(candidate, member), member.name))
+        """Where it is expected to have finished first, less what its models are worth where they are loaded.
 
-    def expected(self, candidate: Candidate, member: Member) -> float:
-        """Seconds until it would be done there, less what its models are worth if they are loaded."""
-        bonus = SWITCH_SECONDS if candidate.models and candidate.models <= member.models else 0.0
-        return (member.load + 1) * self.seconds(candidate.job.workflow, member) - bonus
-
-    def seconds(self, workflow: str, member: Member) -> float:
-        """A usual run of it there: measured there, else elsewhere, else a guess."""
-        measured = member.seconds.get(workflow)
-        if measured is not None:
-            return measured
-        return self.usual.get(workflow, UNKNOWN_SECONDS) / member.weight
+        A usual run takes what was measured there, else elsewhere, else a guess.
+        """
+        workflow, models = candidate.job.workflow, candidate.models
+        usual = self.usual.get(workflow, UNKNOWN_SECONDS)
+        first, least = None, (float("inf"), "")
+        for member in free:  # of a thousand, for each decision: no call that can be spared
+            seconds = member.seconds.get(workflow)
+            if seconds is None:
+                seconds = usual / member.weight
+            expected = (member.load + 1) * seconds
+            if models and models <= member.models:
+                expected -= SWITCH_SECONDS
+            if expected < least[0] or (expected == least[0] and member.name < least[1]):
+                first, least = member, (expected, member.name)
+        assert first is not None  # noqa: S101 - who asks has some
+        return first
 
     def _kept_warm(self, first: Choice, waiting: Sequence[Candidate]) -> Choice | None:
         """Another job that needs the models which this backend has loaded, if the first one may still be passed over."""
@@ -128,17 +142,23 @@ class Placing:
         now = self._clock.monotonic()
         if candidate.generation != self._fleet.generation or now >= candidate.again_at:
             candidate.generation, candidate.again_at = self._fleet.generation, now + AGAIN_SECONDS
-            able, candidate.cannot = self._sorted_out_once(candidate)
-            candidate.able = {member.name: member for member in self._preferred(candidate, able)}
+            known = self._sorted_out_once(candidate)
+            candidate.able, candidate.cannot = self._preferred(candidate, known), known.cannot
         return candidate.able
 
-    def _sorted_out_once(self, candidate: Candidate) -> tuple[list[Member], Cannot | None]:
+    def _sorted_out_once(self, candidate: Candidate) -> "Sorted":
         """For all jobs that need the same."""
         known = self._sorted.get(candidate.needs)
-        if known is None or known[0] != self._fleet.generation:
-            known = (self._fleet.generation, *self._sorted_out(candidate))
+        if known is None or known.generation != self._fleet.generation:
+            able, cannot = self._sorted_out(candidate)
+            known = Sorted(
+                generation=self._fleet.generation,
+                able={member.name: member for member in able},
+                cannot=cannot,
+                leaves_models_out=any(member.leaves_models_out for member in able),
+            )
             self._sorted[candidate.needs] = known
-        return known[1], known[2]
+        return known
 
     def _sorted_out(self, candidate: Candidate) -> tuple[list[Member], Cannot | None]:
         able: list[Member] = []
@@ -156,16 +176,19 @@ class Placing:
         reasons = "; ".join(f"{name} {lack}" for name, lack in lacking.items())
         return able, Cannot(f"{words.NO_BACKEND}: {reasons}." if reasons else words.NO_BACKEND, for_ever)
 
-    def _preferred(self, candidate: Candidate, able: Sequence[Member]) -> Sequence[Member]:
+    def _preferred(self, candidate: Candidate, known: "Sorted") -> Mapping[str, Member]:
         """Of these, if there are such: with more memory than was too little; not tried yet; that run its models."""
         now, job = self._clock.monotonic(), candidate.job
+        if not (job.memory or job.tried or known.leaves_models_out):
+            return known.able
+        able = list(known.able.values())
         for is_preferred in (
             lambda member: not job.memory or member.description.memory > job.memory,
             lambda member: member.name not in job.tried,
             lambda member: not member.is_bad_for(candidate.models, now),
         ):
             able = [member for member in able if is_preferred(member)] or able
-        return able
+        return {member.name: member for member in able}
 
     def _lack(self, candidate: Candidate, member: Member) -> str:
         """What keeps it from running there for ever, "" for nothing."""
