@@ -5,28 +5,26 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from .records import Kind, L
+from .records import Kind, L, plain
 
 T = TypeVar("T")
 
 
-def value_at(document: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, None where there is none."""
-    name, _, rest = path.partition(".")
-    value = document.get(name)
-    if not rest:
-        return value
-    return value_at(value, rest) if isinstance(value, Mapping) else None
+def value_at(whole: Any, path: str) -> Any:
+    """The value at a dotted path of a document or of its record, None where there is none."""
+    for name in path.split("."):
+        whole = whole.get(name) if isinstance(whole, Mapping) else getattr(whole, name, None)
+    return whole
 
 
-def unique_values(kind: Kind[Any], document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The unique keys of a document as (field, value), each once."""
+def unique_values(kind: Kind[Any], whole: Any) -> list[tuple[str, str]]:
+    """The unique keys of a document or of its record as (field, value), each once."""
     pairs: dict[tuple[str, str], None] = {}
     for path in kind.unique:
-        value = value_at(document, path)
-        for one in value if isinstance(value, list) else [value]:
+        value = value_at(whole, path)
+        for one in value if isinstance(value, list | tuple) else [value]:
             if one is not None and one != "":
-                pairs[path, str(one)] = None
+                pairs[path, str(plain(one))] = None
     return list(pairs)
 
 

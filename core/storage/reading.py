@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
@@ -23,6 +24,11 @@ class Stored:
 
     def read(self, kind: Kind[R]) -> R:
         """Raises Unreadable, also for a record that is another than where it stands: it could never be replaced."""
+        if isinstance(self.document, str | bytes):
+            with suppress(ValueError):
+                record = kind.load_json(self.document)
+                if (record.key, record.version) == (self.key, self.version):
+                    return record
         values = self.values(kind)
         own = values.get("key"), values.get("version")
         if own != (self.key, self.version):

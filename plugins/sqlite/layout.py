@@ -3,11 +3,23 @@
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from chatelier import Kind, OperatorMust, Question, Stored, StoreTooNew, Unreadable, unique_values, value_at
+from chatelier import (
+    Kind,
+    OperatorMust,
+    Question,
+    Record,
+    Stored,
+    StoreTooNew,
+    Unreadable,
+    plain,
+    unique_values,
+    value_at,
+)
 
 from . import words
 from .connection import transaction
@@ -47,10 +59,10 @@ class Table:
         self.delete = f"DELETE FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.all = f"SELECT {STORED} FROM {self.name} ORDER BY key"  # noqa: S608 - as said above
 
-    def values(self, document: Mapping[str, Any]) -> list[Any]:
+    def values(self, record: Record) -> list[Any]:
         """Of its columns, in their order. What cannot be compared stands nowhere."""
-        found = (value_at(document, path) for path in self.paths)
-        return [None if isinstance(value, list | dict) else value for value in found]
+        found = (value_at(record, path) for path in self.paths)
+        return [plain(value) if isinstance(value, str | int | float | datetime) else None for value in found]
 
     def open(self, connection: sqlite3.Connection) -> None:
         """Make what is missing, and drop the indexes that an older version kept in place of columns."""

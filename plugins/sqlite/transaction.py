@@ -1,6 +1,5 @@
 """Reads and one transaction, on whatever thread holds the connection. Nothing here suspends."""
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -12,7 +11,6 @@ from chatelier import Exists, Kind, Leased, Question, Record, Scalar, Sieve, Sta
 
 from .layout import ENTER, LEAVE, LEAVE_ONE, Table, stored, table_of
 
-_text = json.JSONEncoder(separators=(",", ":")).encode
 R = TypeVar("R", bound=Record)
 L = TypeVar("L", bound=Leased)
 
@@ -71,27 +69,27 @@ class SqliteTx:
 
     async def insert(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
-        document = kind.dump(replace(record, version=1))
-        pairs = unique_values(kind, document)
+        text, stored = kind.dump_json(replace(record, version=1))
+        pairs = unique_values(kind, stored)
         self._must_be_free(kind, record.key, pairs)
-        row = (_text(document), *table.values(document), record.key, 1)
+        row = (text, *table.values(stored), record.key, 1)
         if not self._connection.execute(table.insert, row).rowcount:
             raise Exists(f"{kind.name} {record.key!r} is there already")
         self._enter(kind, record.key, pairs)
         self.written.add(kind.name)
         self.inserted.add(kind.name)
-        return kind.load(document)
+        return stored
 
     async def replace(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
-        document = kind.dump(replace(record, version=record.version + 1))
-        pairs = unique_values(kind, document)
+        text, stored = kind.dump_json(replace(record, version=record.version + 1))
+        pairs = unique_values(kind, stored)
         held = self._held(kind, record.key) if kind.unique else []
         if fresh := [pair for pair in pairs if pair not in held]:
             # Stale comes before Exists: who must read again should not hear of a key that is taken.
             self._must_be_unchanged(table, record)
             self._must_be_free(kind, record.key, fresh)
-        row = (_text(document), *table.values(document), record.key, record.version)
+        row = (text, *table.values(stored), record.key, record.version)
         if not self._connection.execute(table.update, row).rowcount:
             raise _stale(kind, record)
         self._enter(kind, record.key, fresh)
@@ -99,7 +97,7 @@ class SqliteTx:
             if pair not in pairs:
                 self._connection.execute(LEAVE_ONE, (kind.name, *pair))
         self.written.add(kind.name)
-        return kind.load(document)
+        return stored
 
     async def delete(self, kind: Kind[Any], key: str) -> bool:
         if not self._connection.execute(self._table(kind).delete, (key,)).rowcount:
