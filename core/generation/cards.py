@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
 
@@ -22,6 +23,8 @@ TICK_SECONDS = 0.5
 """How often cards are looked at; a network's own budget for edits is the line's affair."""
 LOOK_SECONDS = 5.0
 """How often all open jobs are read though no hint came."""
+YOUNG = timedelta(seconds=0.5)
+"""A job that is done sooner needs no progress: its card stands as it was sent."""
 SHOWN = 500
 """Cards of an account that move at once; the rest stand as they were sent."""
 BUSY_SECONDS = 4.0
@@ -77,9 +80,12 @@ class Cards:
             self._busy_at.clear()
             return False
         line = await self._queue.now()
+        before = self._clock.now() - YOUNG
         usual = {workflow: await usual_seconds(self._store, workflow) for workflow in {job.workflow for job in jobs}}
         for order, of_order in groupby(sorted(jobs, key=attrgetter("order")), attrgetter("order")):
-            await self._draw(order, list(of_order), line, usual)
+            of_it = list(of_order)
+            if of_it[0].created <= before:
+                await self._draw(order, of_it, line, usual)
         return True
 
     async def _open_jobs(self) -> list[Job]:

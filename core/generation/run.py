@@ -44,7 +44,7 @@ FETCH_AGAIN_SECONDS = 10.0
 """Until a result is fetched or stored again."""
 CANCEL_SECONDS = 30.0
 """So long a backend is told to stop; one that does not answer then no longer holds up who asked."""
-QUICK_SECONDS = 0.3
+QUICK_SECONDS = 1.0
 """Results that are here within so long are stored together with the end of their job."""
 QUICK_OUTPUTS = 4
 """At most so many of them."""
