@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import unescapeAll
@@ -37,6 +38,8 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 ESCAPE_OR_BRACKET = re.compile(r"\\.|\[")
 BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 
+SHORT = 500
+"""Characters of a text whose document is remembered: much that a gateway says is the same again and again."""
 LONGEST = 20_000
 """Characters of the longest text that is parsed, on the event loop: 50 ms as a rule, some tenths of a second at worst."""
 MOST_BRACKETS = 400
@@ -56,9 +59,16 @@ def document(text: str) -> Document:
     HTML and pictures become text, line ends within a paragraph are kept, and a link to anything but http, https or mailto is its words.
     A text that is too long or too deep to parse is shown as it is, but for its escapes; where there are too many brackets, links are.
     """
+    return _remembered(text) if len(text) <= SHORT else _document(text)
+
+
+def _document(text: str) -> Document:
     text = clean(text)
     tokens = _parsed(text)
     return _literal(text) if tokens is None else Document(_blocks(iter(tokens)))
+
+
+_remembered = lru_cache(maxsize=1_024)(_document)
 
 
 def _parsed(text: str) -> list[Token] | None:
