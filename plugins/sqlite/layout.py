@@ -41,21 +41,20 @@ class Table:
         self.kind = kind
         self.name = f'"records_{kind.name}"'
         self.paths = tuple(dict.fromkeys(path for query in kind.queries for path in _columns(query.equal, query.order)))
-        self._statements: dict[Any, str] = {}
+        self._questions: dict[Any, str] = {}
+        self._updates: dict[tuple[int, ...], str] = {}
         # The names come from declared kinds, never from people.
         columns = "".join(f", {_column(path)}" for path in self.paths)
         marks = ", ?" * len(self.paths)
-        sets = "".join(f", {_column(path)} = ?" for path in self.paths)
         self.get = f"SELECT {STORED} FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.get_by = (
             f"SELECT {STORED} FROM {self.name} WHERE key = "  # noqa: S608 - as said above
             "(SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?)"
         )
-        self.version = f"SELECT version FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
+        self.before = f"SELECT version{columns} FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.insert = (
             f"INSERT INTO {self.name} (doc{columns}, key, version) VALUES (?{marks}, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608 - as above
         )
-        self.update = f"UPDATE {self.name} SET doc = ?{sets}, version = version + 1 WHERE key = ? AND version = ?"  # noqa: S608 - as above
         self.delete = f"DELETE FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.all = f"SELECT {STORED} FROM {self.name} ORDER BY key"  # noqa: S608 - as said above
 
@@ -63,6 +62,13 @@ class Table:
         """Of its columns, in their order. What cannot be compared stands nowhere."""
         found = (value_at(record, path) for path in self.paths)
         return [plain(value) if isinstance(value, str | int | float | datetime) else None for value in found]
+
+    def update(self, changed: tuple[int, ...]) -> str:
+        """Of the document and these columns, by number: SQLite writes each index anew that has a column which is set."""
+        if changed not in self._updates:
+            sets = "".join(f", {_column(self.paths[n])} = ?" for n in changed)
+            self._updates[changed] = f"UPDATE {self.name} SET doc = ?{sets}, version = version + 1 WHERE key = ?"  # noqa: S608 - as above
+        return self._updates[changed]
 
     def open(self, connection: sqlite3.Connection) -> None:
         """Make what is missing, and drop the indexes that an older version kept in place of columns."""
@@ -105,9 +111,9 @@ class Table:
             question.until is None,
             question.descending,
         )
-        if shape not in self._statements:
-            self._statements[shape] = self._question(question)
-        return self._statements[shape], parameters
+        if shape not in self._questions:
+            self._questions[shape] = self._question(question)
+        return self._questions[shape], parameters
 
     def _question(self, question: Question) -> str:
         conditions = [f"{_column(path)} {'IS NULL' if value is None else '= ?'}" for path, value in question.equal]

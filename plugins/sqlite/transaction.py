@@ -83,19 +83,14 @@ class SqliteTx:
     async def replace(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
         text, stored = kind.dump_json(replace(record, version=record.version + 1))
-        pairs = unique_values(kind, stored)
-        held = self._held(kind, record.key) if kind.unique else []
-        if fresh := [pair for pair in pairs if pair not in held]:
-            # Stale comes before Exists: who must read again should not hear of a key that is taken.
-            self._must_be_unchanged(table, record)
-            self._must_be_free(kind, record.key, fresh)
-        row = (text, *table.values(stored), record.key, record.version)
-        if not self._connection.execute(table.update, row).rowcount:
-            raise _stale(kind, record)
-        self._enter(kind, record.key, fresh)
-        for pair in held:
-            if pair not in pairs:
-                self._connection.execute(LEAVE_ONE, (kind.name, *pair))
+        before = self._connection.execute(table.before, (record.key,)).fetchone()
+        if before is None or before[0] != record.version:
+            raise Stale(f"{kind.name} {record.key!r} changed since it was read")
+        if kind.unique:
+            self._rename(kind, record.key, unique_values(kind, stored))
+        values = table.values(stored)
+        changed = tuple(n for n, value in enumerate(values) if value != before[n + 1])
+        self._connection.execute(table.update(changed), (text, *(values[n] for n in changed), record.key))
         self.written.add(kind.name)
         return stored
 
@@ -112,10 +107,17 @@ class SqliteTx:
         found = find(self._connection, self._table(kind), kind, question, self._sieve, strict=False)
         return await self.replace(kind, claimed(found[0], owner, self._now, seconds)) if found else None
 
-    def _must_be_unchanged(self, table: Table, record: Record) -> None:
-        row = self._connection.execute(table.version, (record.key,)).fetchone()
-        if row is None or row[0] != record.version:
-            raise _stale(table.kind, record)
+    def _rename(self, kind: Kind[Any], key: str, pairs: list[tuple[str, str]]) -> None:
+        """Its unique keys are these now. Raises Exists, and then nothing is changed."""
+        held = self._connection.execute(
+            "SELECT field, value FROM uniques WHERE kind = ? AND key = ?", (kind.name, key)
+        ).fetchall()
+        fresh = [pair for pair in pairs if pair not in held]
+        self._must_be_free(kind, key, fresh)
+        self._enter(kind, key, fresh)
+        for pair in held:
+            if pair not in pairs:
+                self._connection.execute(LEAVE_ONE, (kind.name, *pair))
 
     def _must_be_free(self, kind: Kind[Any], key: str, pairs: Iterable[tuple[str, str]]) -> None:
         for field, value in pairs:
@@ -125,12 +127,6 @@ class SqliteTx:
             if row and row[0] != key:
                 raise Exists(f"{kind.name} with the {field} {value!r} is there already")
 
-    def _held(self, kind: Kind[Any], key: str) -> list[tuple[str, str]]:
-        """The unique keys that the record has as it is stored."""
-        return self._connection.execute(
-            "SELECT field, value FROM uniques WHERE kind = ? AND key = ?", (kind.name, key)
-        ).fetchall()
-
     def _enter(self, kind: Kind[Any], key: str, pairs: Iterable[tuple[str, str]]) -> None:
         for field, value in pairs:
             self._connection.execute(ENTER, (kind.name, field, value, key))
@@ -139,7 +135,3 @@ class SqliteTx:
         if self.over:
             raise RuntimeError("the transaction is over: `tx` is only good inside of its `work`")
         return table_of(self._tables, kind)
-
-
-def _stale(kind: Kind[Any], record: Record) -> Stale:
-    return Stale(f"{kind.name} {record.key!r} changed since it was read")
