@@ -94,8 +94,8 @@ from .core.storage import (
     drive,
     plain,
     unique_values,
-    value_at,
     unreadable,
+    value_at,
 )
 from .core.supervise import in_time
 from .core.workflows.declaration import declare
@@ -248,9 +248,9 @@ __all__ = [
     "store_action",
     "token",
     "unique_values",
-    "value_at",
     "unknown_command",
     "unreadable",
+    "value_at",
     "words_of_error",
     "words_of_rejection",
     "words_of_skipped",
