@@ -101,7 +101,7 @@ class Dispatcher:
     async def _begin_all(self) -> None:
         """As many as there is room for now."""
         fleet, waiting = self.shop.fleet, self.waiting
-        while not self._stopping and len(self.running) < HELD_A_PLACE * self._places and fleet.roomy():
+        while not self._stopping and self._may_hold_more and fleet.has_room:
             if waiting.is_stale or not waiting.candidates:
                 await waiting.read(fleet.generation)
                 while await self._put_off_hopeless():
@@ -123,8 +123,11 @@ class Dispatcher:
             self.waiting.put_off(candidate)
 
     @property
-    def _places(self) -> int:
-        return sum(max(1, member.description.places) for member in self.shop.fleet.members.values())
+    def _may_hold_more(self) -> bool:
+        held, members = len(self.running), self.shop.fleet.members
+        if held < HELD_A_PLACE * len(members):
+            return True
+        return held < HELD_A_PLACE * sum(max(1, member.description.places) for member in members.values())
 
     async def _take_up(self, choice: Choice) -> None:
         """Claim it, with a place and an attempt, in one transaction; then run it."""

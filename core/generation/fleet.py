@@ -105,14 +105,13 @@ class Member:
         return self.breaker.allowed(self.description.places, now)
 
     def has_room(self, now: float) -> bool:
-        """Whether it may be given another one. A thousand are asked for each decision, and most of them are full."""
-        given = len(self.given)
-        return given < self.description.places and given < self.places(now) and self.free_place(now) is not None
-
-    @property
-    def load(self) -> int:
-        """Jobs before the next one: other people's, as it said at the last look, and ours as they are now."""
-        return self.others + len(self.given)
+        """Whether it may be given another one. A thousand are asked for each decision, so the common answers come first."""
+        given, standing = len(self.given), self.standing
+        if given >= self.description.places or not self.answers or standing.draining or standing.disabled:
+            return False
+        if not self.taken and not self.breaker.is_broken:
+            return now >= self.full_until
+        return given < self.places(now) and self.free_place(now) is not None
 
     def free_place(self, now: float) -> int | None:
         """The first place that nobody is known to have."""
@@ -190,6 +189,12 @@ class Fleet:
     def answers(self) -> bool:
         """Whether any backend does."""
         return any(member.answers for member in self.members.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether any of them may be given another job now."""
+        now = self._clock.monotonic()
+        return self._roster_is_read and any(member.has_room(now) for member in self.members.values())
 
     def roomy(self) -> list[Member]:
         """Those that may be given another job now."""

@@ -102,8 +102,9 @@ class Placing:
             seconds = member.seconds.get(workflow)
             if seconds is None:
                 seconds = usual / member.weight
-            expected = (member.load + 1) * seconds
-            if models and models <= member.models:
+            # Jobs before it: other people's, as it said at the last look, and ours as they are now.
+            expected = (member.others + len(member.given) + 1) * seconds
+            if models and member.models and models <= member.models:
                 expected -= SWITCH_SECONDS
             if expected < least[0] or (expected == least[0] and member.name < least[1]):
                 first, least = member, (expected, member.name)
