@@ -45,7 +45,7 @@ LOOK_SECONDS = 5.0
 """How often all that waits is read, besides what the store hints at: a commit may become visible out of order."""
 IDLE_SECONDS = 30.0
 """So long a conversation keeps its task when there is nothing to send."""
-PAGE = 200
+PAGE = 100
 ROWS = 1_000
 """Messages that are kept as they were read; of a longer queue they are read again when their turn comes."""
 CLOSED_CARDS = 1_000

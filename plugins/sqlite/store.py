@@ -251,13 +251,10 @@ class SqliteStore:
                 self._writer.execute("BEGIN IMMEDIATE")
                 self._note_version()
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits in vain
-            now = monotonic()
-            late = (
-                self._waiting
-                if not isinstance(error, Unavailable)
-                else [one for one in self._waiting if one.until <= now]
-            )
-            for pending in list(late):
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            latest = monotonic() if isinstance(error, Unavailable) else float("inf")
+            for pending in [pending for pending in self._waiting if pending.until <= latest]:
                 self._waiting.remove(pending)
                 pending.fail(error)
             return False
