@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from starlette.requests import Request
@@ -517,6 +519,22 @@ async def test_watch_says_so_when_the_server_stays_away_and_goes_on_when_it_is_b
         async with asyncio.timeout(5):
             _, ended = await watching
     assert ended.state == "cancelled"
+
+
+async def test_who_watches_a_server_that_is_away_hears_nothing_of_a_job_that_ran_before() -> None:
+    """Whoever hears something believes that the server answers, and waits for it instead of going elsewhere."""
+    heard: list[Progress | Ended] = []
+    async with ComfyPeer(endless).live() as peer:
+        gone = server(peer)
+
+    async def listen() -> None:
+        async for item in gone.watch(replace(attempt(), started_at=datetime(2026, 11, 22, tzinfo=UTC))):
+            heard.append(item)  # noqa: PERF401 - what was heard before it raised counts
+
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable):
+            await listen()
+    assert heard == []
 
 
 @pytest.mark.parametrize("running", [True, False])

@@ -223,6 +223,9 @@ class ComfyServer:
                 except Unavailable:
                     if self._clock.monotonic() - answered > self._pace.give_up_seconds:
                         raise
+                    if not stirred:  # what was known before says nothing of now
+                        patience = self._pace.poll_seconds
+                        continue
                 else:
                     if ended is not None:
                         yield ended
