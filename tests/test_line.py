@@ -371,6 +371,28 @@ async def test_a_message_that_is_deleted_while_it_waits_is_forgotten(desk: Desk)
     assert desk.network.texts in (["world"], ["hello"])
 
 
+async def test_what_failed_since_it_was_read_is_not_sent_after_all(desk: Desk) -> None:
+    class Late(FakeStore):
+        """Its answers about waiting messages are as old as the first one that had any."""
+
+        async def find(self, kind: Any, where: Any = None, **options: Any) -> Any:
+            found = await super().find(kind, where, **options)
+            if where and where.get("state") == "pending":
+                old.extend(found if not old else ())
+                return list(old)
+            return found
+
+    await desk.stop()
+    old: list[Message] = []
+    desk.store = Late(KINDS, desk.clock)
+    desk.network.before_send = once(Refused("too rude"))
+    desk.start()
+    await desk.say("never")
+    await desk.say("after it")  # the line asks again, and is told of the first once more
+    assert desk.network.texts == []
+    assert (await desk.row(old[0].key)).state == "failed"
+
+
 async def test_a_conversation_that_was_quiet_for_long_is_served_again(desk: Desk) -> None:
     await desk.say("hello", wait=IDLE_SECONDS * 2)
     await desk.say("world")

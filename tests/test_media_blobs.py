@@ -5,9 +5,12 @@ import hashlib
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,7 +26,7 @@ from chatelier.core.media import BLOB_REFS, BLOBS, Blobs, refer, release
 from chatelier.core.media.blobs import FolderBlobs
 from chatelier.core.media.pictures import Pictures
 from chatelier.core.media.references import condemn
-from chatelier.core.testing.clock import START, FakeClock
+from chatelier.core.testing.clock import START, FakeClock, settle
 from chatelier.core.testing.store import FakeStore
 from files import animation, picture, png_claiming
 
@@ -81,6 +84,10 @@ def age(path: Path, seconds: float, clock: FakeClock) -> None:
     os.utime(path, (moment, moment))
 
 
+def open_files() -> set[Path]:
+    return {descriptor.resolve() for descriptor in Path("/proc/self/fd").iterdir()}
+
+
 # Storing
 
 
@@ -109,6 +116,30 @@ async def test_a_large_file_is_read_in_pieces(kept: Kept) -> None:
     found = [piece async for piece in kept.blobs.open(blob.sha256)]
     assert b"".join(found) == data
     assert len(found) > 1
+
+
+@pytest.mark.parametrize("size", [5, 900_000])
+async def test_nobody_else_on_the_machine_may_read_what_is_kept(kept: Kept, size: int) -> None:
+    await kept.put(os.urandom(size))
+    (file,) = kept.files()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_a_reader_who_gives_up_while_a_file_is_opened_leaves_it_closed(kept: Kept) -> None:
+    blob = await kept.put(os.urandom(900_000))
+    (file,) = kept.files()
+    let_go = threading.Event()
+    asyncio.get_running_loop().set_default_executor(one_thread := ThreadPoolExecutor(1))
+    one_thread.submit(let_go.wait)  # what is asked of a thread now stays asked
+    reading = asyncio.create_task(kept.read(blob.sha256))
+    await settle()
+    reading.cancel()
+    await asyncio.wait({reading})
+    let_go.set()
+    await asyncio.to_thread(lambda: None)  # the one thread has done all before
+    await settle()
+    assert reading.cancelled()
+    assert file not in open_files()
 
 
 async def test_the_same_bytes_are_kept_once(kept: Kept) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import closing
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -605,6 +606,17 @@ async def test_changes_of_other_kinds_wake_nobody(url: str) -> None:
         changes = store.changes(SAMPLES)
         await add(store)
         assert not await changes.wait(0.3)
+
+
+async def test_a_replaced_record_wakes_nobody_who_waits_for_new_ones(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await put(store, [Sample(key="a")])
+        new, any_ = store.changes(SAMPLES, inserted=True), store.changes(SAMPLES)
+        found = await store.get(SAMPLES, "a")
+        assert found is not None
+        await store.atomically(lambda tx: tx.replace(SAMPLES, replace(found, name="other")))
+        assert await any_.wait(60)
+        assert not await new.wait(0.3)
 
 
 async def test_changes_of_another_process_are_seen(url: str) -> None:

@@ -199,7 +199,11 @@ class Line:
         await self._turn(row)
         is_unsure = row.state == "sending"
         if not is_unsure:
-            row = await self._begin(row)
+            try:
+                row = await self._begin(row)
+            except Stale:  # it was read a while ago; what it is now decides
+                await self._deliver(key, lane)
+                return
         if row.replaces:
             self._close_card(row.replaces, lane)
         if not (row.replaces and await self._take_place(row)):
@@ -329,14 +333,14 @@ class Line:
                 await self._clock.sleep(AWAY_SECONDS)
 
     async def _begin(self, row: Message) -> Message:
-        """The row as one that is being sent. Its numbers are good from now on: people may answer before the network does."""
+        """The row as one that is being sent. Its numbers are good from now on: people may answer before the network does.
+
+        Raises Stale for a row that changed since it was read.
+        """
 
         async def work(tx: Tx) -> Message:
             await self._check(tx)
-            try:
-                begun = await tx.replace(MESSAGES, replace(row, state="sending"))
-            except Stale:
-                begun = await tx.replace(MESSAGES, replace(await _present(tx, row.key), state="sending"))
+            begun = await tx.replace(MESSAGES, replace(row, state="sending"))
             await self._number(tx, begun)
             return begun
 

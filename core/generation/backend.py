@@ -124,7 +124,11 @@ class Backend(Protocol):
     async def find(self, attempt: Attempt) -> Literal["waiting", "running", "ended", "absent", "unknown"]: ...
 
     def watch(self, attempt: Attempt) -> AsyncIterator[Progress | Ended]:
-        """May start late, by anybody. The last item is Ended, always."""
+        """May start late, by anybody. The last item is Ended, always.
+
+        It yields what the backend says now. While that does not answer it yields nothing, not even what it said before: progress
+        is taken as a sign of life, and a job that shows none for a minute is made elsewhere. Raises Unavailable if that lasts.
+        """
         ...
 
     def fetch(self, attempt: Attempt, output: Output) -> AsyncIterator[bytes]:

@@ -147,7 +147,7 @@ class Placing:
             candidate.able, candidate.cannot = self._preferred(candidate, known), known.cannot
         return candidate.able
 
-    def _sorted_out_once(self, candidate: Candidate) -> "Sorted":
+    def _sorted_out_once(self, candidate: Candidate) -> Sorted:
         """For all jobs that need the same."""
         known = self._sorted.get(candidate.needs)
         if known is None or known.generation != self._fleet.generation:
@@ -177,7 +177,7 @@ class Placing:
         reasons = "; ".join(f"{name} {lack}" for name, lack in lacking.items())
         return able, Cannot(f"{words.NO_BACKEND}: {reasons}." if reasons else words.NO_BACKEND, for_ever)
 
-    def _preferred(self, candidate: Candidate, known: "Sorted") -> Mapping[str, Member]:
+    def _preferred(self, candidate: Candidate, known: Sorted) -> Mapping[str, Member]:
         """Of these, if there are such: with more memory than was too little; not tried yet; that run its models."""
         now, job = self._clock.monotonic(), candidate.job
         if not (job.memory or job.tried or known.leaves_models_out):
