@@ -27,9 +27,11 @@ MAY_BLOCK = {
     "plugins/sqlite/store.py": {
         "_run",
         "_begin",
+        "_commit",
+        "_rollback",
         "_version",
         "_read_quickly",
-    },  # statements of microseconds; commits are on a thread
+    },  # statements of microseconds; what waits for the disk is on a thread
     "terminal/conversation.py": {"attachment", "check_folder"},  # files of the one person who waits for it
     "mailbox.py": {"__init__", "run", "send"},  # the example on the page for plugin authors, which is kept short
 }

@@ -255,10 +255,12 @@ async def test_a_full_disk_is_for_the_operator_and_leaves_nothing(kept: Kept) ->
         assert (await kept.put(b"small")).size == 5
 
 
-async def test_other_trouble_of_the_disk_is_not_called_full(kept: Kept) -> None:
+@pytest.mark.parametrize("size", [5, 900_000])
+async def test_other_trouble_of_the_disk_is_not_called_full(kept: Kept, size: int) -> None:
     (kept.root / "tmp").rmdir()
+    kept.root.rmdir()
     with pytest.raises(FileNotFoundError):
-        await kept.put(b"hello")
+        await kept.put(os.urandom(size))
 
 
 KILLED = """

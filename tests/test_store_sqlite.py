@@ -38,6 +38,7 @@ from chatelier.plugins.sqlite.connection import path_of
 from chatelier.plugins.sqlite.layout import Table, migrations
 from chatelier.plugins.sqlite.store import SqliteStore
 from chatelier.plugins.sqlite.transaction import SqliteTx
+from chatelier.plugins.sqlite.wal import CHECKPOINT_BYTES, CHECKPOINT_COMMITS
 
 R = TypeVar("R", bound=Record)
 
@@ -619,12 +620,48 @@ async def test_a_replaced_record_wakes_nobody_who_waits_for_new_ones(url: str) -
         assert not await new.wait(0.3)
 
 
+async def test_what_another_process_wrote_is_read_though_the_record_was_known(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await add(store)
+        assert await count(store) == 1
+        await lines(await child(url, "add", 3))
+        assert await count(store) == 4
+        await add(store)
+        assert await count(store) == 5
+
+
 async def test_changes_of_another_process_are_seen(url: str) -> None:
     async with open_sqlite(url, KINDS, SystemClock()) as store:
         changes = store.changes(TALLIES)
         waiting = asyncio.create_task(changes.wait(60))
         await lines(await child(url, "add", 1))
         assert await asyncio.wait_for(waiting, 5)
+
+
+# The log
+
+
+async def test_the_log_is_folded_into_the_database_while_the_gateway_runs(url: str, file: Path) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        for n in range(6):
+            await put(store, [Sample(key=f"{n}.{m}", extra={"long": "x" * 100_000}) for m in range(20)])
+        for n in range(2 * CHECKPOINT_COMMITS):
+            await put(store, [Sample(key=f"small {n}")])
+        assert log_bytes(file) < 4 * CHECKPOINT_BYTES, "nearly twice as much was written"
+    assert not file.with_name("store.db-wal").exists()
+
+
+async def test_a_commit_that_the_disk_may_not_have_is_told_as_one(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        await add(store)
+        assert isinstance(store, SqliteStore)
+        store._wal.close()  # nothing can be synced any more
+        with pytest.raises(OperatorMust, match="gives errors"):
+            await add(store)
+
+
+def log_bytes(file: Path) -> int:
+    return file.with_name("store.db-wal").stat().st_size
 
 
 # Several processes

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -51,6 +51,7 @@ class FolderBlobs:
         self._pictures = pictures
         self._limit = limit_bytes
         first = secrets.randbelow(256)  # not always the same ones, should the process never live long
+        self._synced = set[str]()
         self._folders = cycle(f"{(first + n) % 256:02x}" for n in range(256))
 
     async def start(self) -> None:
@@ -98,17 +99,17 @@ class FolderBlobs:
         return gone
 
     async def _put(self, chunks: AsyncIterator[bytes], limit: int) -> Blob:
-        temp = Temporary(self._root / _TEMP / secrets.token_hex(8))
+        temp = Temporary(self._root, self._synced)
         try:
             blob = await self._receive(temp, chunks, limit)
             await self._keep(temp, blob)
         finally:
-            if not temp.is_moved:
+            if not temp.is_kept:
                 await asyncio.to_thread(temp.discard)
         return blob
 
     async def _receive(self, temp: "Temporary", chunks: AsyncIterator[bytes], limit: int) -> Blob:
-        digest, head, size, waiting = hashlib.sha256(), b"", 0, list[bytes]()
+        head, size, waiting = b"", 0, list[bytes]()
         async for piece in chunks:
             size += len(piece)
             if size > limit:
@@ -116,17 +117,17 @@ class FolderBlobs:
             head += piece[: HEAD - len(head)]
             waiting.append(piece)
             if sum(map(len, waiting)) >= _PIECE:
-                await asyncio.to_thread(temp.write, digest, waiting)
+                await asyncio.to_thread(temp.write, waiting)
                 waiting = []
         if not size:
             raise BadInput(words.EMPTY)
-        await asyncio.to_thread(temp.finish, digest, waiting)
+        sha256 = await asyncio.to_thread(temp.finish, waiting)
         mime, kind = sniff(head)
         if not mime.startswith("image/"):
-            return Blob(sha256=digest.hexdigest(), size=size, mime=mime, kind=kind)
+            return Blob(sha256=sha256, size=size, mime=mime, kind=kind)
         picture = await self._pictures.inspect(temp.path)
         return Blob(
-            sha256=digest.hexdigest(),
+            sha256=sha256,
             size=size,
             mime=picture.mime,
             kind=picture.kind,
@@ -139,12 +140,10 @@ class FolderBlobs:
     async def _keep(self, temp: "Temporary", blob: Blob) -> None:
         known = await self._store.get(BLOBS, blob.sha256)
         lost = known.place if known and not await asyncio.to_thread((self._root / known.place).exists) else ""
-        place = f"{blob.sha256[:2]}/{blob.sha256[2:]}-{secrets.token_hex(4)}"
-        await asyncio.to_thread(temp.move, self._root / place)
         # When this raises it may have happened all the same, so the file stays; `sweep` removes it if no record names it.
-        kept = await self._store.atomically(partial(keep, blob, place, lost))
-        if kept != place:
-            await asyncio.to_thread((self._root / place).unlink, missing_ok=True)
+        temp.is_kept = True
+        kept = await self._store.atomically(partial(keep, blob, temp.place, lost))
+        temp.is_kept = kept == temp.place
 
     async def _clear(self, folder: str, now: datetime) -> None:
         for path in await asyncio.to_thread(_older, self._root / folder, now - IDLE):
@@ -172,43 +171,54 @@ def _disk(root: Path) -> Iterator[None]:
 class Temporary:
     """A file on its way into the folder. Its methods run on threads, which go on when the one who waits for them is cancelled.
 
-    Small bytes take two hops to a thread, one to be written and one to be moved.
+    Large bytes are written under a name for the time being; small ones are known before anything is written, and take one
+    hop to a thread. path: where it is now. place: where it ends, relative to the root, once all is written.
+    folders: those whose own names are durable. is_kept: a record names it, or may.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.is_moved = False
+    def __init__(self, root: Path, folders: set[str]) -> None:
+        self.path = root / _TEMP / secrets.token_hex(8)
+        self.place = ""
+        self.is_kept = False
+        self._root = root
+        self._folders = folders
+        self._digest = hashlib.sha256()
         self._file: IO[bytes] | None = None
         self._is_over = False
         self._alone = Lock()
 
-    def write(self, digest: "hashlib._Hash", pieces: Iterable[bytes]) -> None:
+    def write(self, pieces: Iterable[bytes]) -> None:
         with self._alone:
-            self._write(digest, pieces)
+            self._write(pieces)
 
-    def finish(self, digest: "hashlib._Hash", pieces: Iterable[bytes]) -> None:
-        """Durable when it returns, but for its name."""
+    def finish(self, pieces: Sequence[bytes]) -> str:
+        """The sha256 of it all. Durable under its last name when it returns."""
         with self._alone:
-            self._write(digest, pieces)
             if self._file is not None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self._file.close()
+                self._write(pieces)
+                pieces = ()
+            for piece in pieces:
+                self._digest.update(piece)
+            sha256 = self._digest.hexdigest()
+            self.place = f"{sha256[:2]}/{sha256[2:]}-{secrets.token_hex(4)}"
+            if not self._is_over:
+                self._put_in_place(self._root / self.place, pieces)
+            return sha256
 
-    def move(self, place: Path) -> None:
-        """Durable when it returns."""
-        with self._alone:
-            if self._is_over:
-                return
-            place.parent.mkdir(exist_ok=True)
-            self.path.replace(place)
-            self.is_moved = True
-        for folder in (place.parent, place.parent.parent):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+    def _put_in_place(self, place: Path, pieces: Iterable[bytes]) -> None:
+        place.parent.mkdir(exist_ok=True)
+        if self._file is None:
+            self.path = place
+        file = self._opened()
+        file.writelines(pieces)
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        self.path = self.path.rename(place) if self.path != place else place
+        _sync(place.parent)
+        if place.parent.name not in self._folders:
+            _sync(self._root)
+            self._folders.add(place.parent.name)
 
     def discard(self) -> None:
         with self._alone:
@@ -219,14 +229,27 @@ class Temporary:
                     self._file.close()
                 self.path.unlink(missing_ok=True)
 
-    def _write(self, digest: "hashlib._Hash", pieces: Iterable[bytes]) -> None:
+    def _write(self, pieces: Iterable[bytes]) -> None:
         if self._is_over:
             return
+        file = self._opened()
+        for piece in pieces:
+            self._digest.update(piece)
+            file.write(piece)
+
+    def _opened(self) -> IO[bytes]:
         if self._file is None:
             self._file = open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")  # noqa: SIM115 - closed by finish or discard
-        for piece in pieces:
-            digest.update(piece)
-            self._file.write(piece)
+        return self._file
+
+
+def _sync(folder: Path) -> None:
+    """The names in it are durable when it returns."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 async def _opened(path: Path) -> tuple[bytes, IO[bytes] | None]:

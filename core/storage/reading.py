@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from ..log import get_logger
 from .records import Kind, R, Unreadable
@@ -49,6 +49,14 @@ class Stored:
         return Unreadable(kind.name, self.key, reason, self.document)
 
 
+class Row(Protocol):
+    """What an engine hands to a sieve: `Stored`, or what stands for it."""
+
+    def read(self, kind: Kind[R]) -> R:
+        """Raises Unreadable."""
+        ...
+
+
 class Sieve:
     """Lets through what can be read. Every open store has one, for all its threads."""
 
@@ -56,11 +64,11 @@ class Sieve:
         self._said: set[tuple[str, str]] = set()
         self._saying = Lock()
 
-    def first(self, kind: Kind[R], found: Iterable[Stored], limit: int, *, strict: bool = False) -> list[R]:
+    def first(self, kind: Kind[R], found: Iterable[Row], limit: int, *, strict: bool = False) -> list[R]:
         """The first `limit` records of an answer; no more of it is drawn than that takes. strict: raises Unreadable."""
         return list(islice(self._readable(kind, found, strict), limit))
 
-    def _readable(self, kind: Kind[R], found: Iterable[Stored], strict: bool) -> Iterator[R]:
+    def _readable(self, kind: Kind[R], found: Iterable[Row], strict: bool) -> Iterator[R]:
         for stored in found:
             try:
                 record = stored.read(kind)

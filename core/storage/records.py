@@ -31,6 +31,8 @@ Scalar = str | int | float | bool | datetime | None
 class Record:
     """One durable thing. Change it with `dataclasses.replace` and hand it to `Tx.replace`.
 
+    It is a value: its lists and mappings are never changed in place, for an engine may give the same record to others too.
+
     key: opaque text, never changes.
     version: set by the store, 1 after the insert; `replace` compares it.
     extra: fields that a newer gateway wrote and this one does not know; kept as they are.

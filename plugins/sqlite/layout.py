@@ -1,10 +1,11 @@
 """The layout of the database: numbered migrations, then a table and its indexes for each kind."""
 
 import sqlite3
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
 from importlib.resources import files
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,11 @@ APPLICATION_ID = 0x43686174
 STORED = "key, version, CAST(doc AS BLOB)"
 """The columns of a `Stored`. As bytes, because text that is not UTF-8 would end the whole answer."""
 ENTER = "INSERT INTO uniques (kind, field, value, key) VALUES (?, ?, ?, ?)"
+HOLDER = "SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?"
+HELD = "SELECT field, value FROM uniques WHERE kind = ? AND key = ?"
 LEAVE = "DELETE FROM uniques WHERE kind = ? AND key = ?"
 LEAVE_ONE = "DELETE FROM uniques WHERE kind = ? AND field = ? AND value = ?"
+_AS_THEY_ARE = {str, int, float, bool, type(None)}
 
 
 class Table:
@@ -41,16 +45,13 @@ class Table:
         self.kind = kind
         self.name = f'"records_{kind.name}"'
         self.paths = tuple(dict.fromkeys(path for query in kind.queries for path in _columns(query.equal, query.order)))
+        self._values = _getter(self.paths)
         self._questions: dict[Any, str] = {}
         self._updates: dict[tuple[int, ...], str] = {}
         # The names come from declared kinds, never from people.
         columns = "".join(f", {_column(path)}" for path in self.paths)
         marks = ", ?" * len(self.paths)
         self.get = f"SELECT {STORED} FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
-        self.get_by = (
-            f"SELECT {STORED} FROM {self.name} WHERE key = "  # noqa: S608 - as said above
-            "(SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?)"
-        )
         self.before = f"SELECT version{columns} FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.insert = (
             f"INSERT INTO {self.name} (doc{columns}, key, version) VALUES (?{marks}, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608 - as above
@@ -60,8 +61,11 @@ class Table:
 
     def values(self, record: Record) -> list[Any]:
         """Of its columns, in their order. What cannot be compared stands nowhere."""
-        found = (value_at(record, path) for path in self.paths)
-        return [plain(value) if isinstance(value, str | int | float | datetime) else None for value in found]
+        try:
+            found = self._values(record)
+        except AttributeError:  # a path goes through a mapping, or through nothing
+            found = tuple(value_at(record, path) for path in self.paths)
+        return [value if type(value) in _AS_THEY_ARE else _comparable(value) for value in found]
 
     def update(self, changed: tuple[int, ...]) -> str:
         """Of the document and these columns, by number: SQLite writes each index anew that has a column which is set."""
@@ -212,9 +216,7 @@ def stored(
 
 
 def _enter(connection: sqlite3.Connection, kind: str, field: str, value: str, key: str) -> None:
-    taken = connection.execute(
-        "SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?", (kind, field, value)
-    ).fetchone()
+    taken = connection.execute(HOLDER, (kind, field, value)).fetchone()
     if taken and taken[0] != key:
         raise OperatorMust(words.TWINS.format(kind=kind, first=taken[0], second=key, field=field, value=value))
     connection.execute(
@@ -225,6 +227,16 @@ def _enter(connection: sqlite3.Connection, kind: str, field: str, value: str, ke
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
     return value
+
+
+def _getter(paths: tuple[str, ...]) -> Callable[[Record], tuple[Any, ...]]:
+    if len(paths) > 1:
+        return attrgetter(*paths)
+    return lambda record: tuple(value_at(record, path) for path in paths)
+
+
+def _comparable(value: Any) -> Any:
+    return plain(value) if isinstance(value, str | int | float | datetime) else None
 
 
 def _columns(equal: tuple[str, ...], order: str) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from threading import Thread, current_thread
 from time import monotonic
 from typing import Any, TypeVar
 
+import structlog
+
 from chatelier import (
     Changes,
     Clock,
@@ -34,10 +36,14 @@ from chatelier import (
 )
 
 from . import words
+from .cache import Cache
 from .care import backup, check, set_aside
 from .connection import PATIENCE_SECONDS, PAUSE_SECONDS, connect, path_of, patiently, said, target_of
 from .layout import Table, open_layout, table_of
 from .transaction import SqliteTx, find, get
+from .wal import Wal
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -80,13 +86,12 @@ class Pending:
     told: asyncio.Future[Any]
     until: float
     is_alone: bool = False
+    tx: SqliteTx = field(init=False)
     result: Any = None
     error: BaseException | None = None
-    written: set[str] = field(default_factory=set)
-    inserted: set[str] = field(default_factory=set)
 
     def run(self, tx: SqliteTx) -> None:
-        self.result, self.error, self.written, self.inserted = None, None, tx.written, tx.inserted
+        self.tx, self.result, self.error = tx, None, None
         try:
             self.result = self.context.run(self._driven, tx)
         finally:
@@ -110,10 +115,11 @@ class Pending:
 
 
 class SqliteStore:
-    """Works that wait at the same time share a transaction and its commit, each in a savepoint of its own.
+    """Works that wait at the same time share a transaction, each in a savepoint of its own.
 
-    `work` never suspends, so it runs on the loop: a hop to a thread and back costs more than all its statements. Only what
-    waits for the disk is done on a thread, which is the commit, and what takes long.
+    `work` never suspends, so it runs on the loop: a hop to a thread and back costs more than all its statements. Its caller
+    is told once the commit is durable; one wait for the disk serves all commits before it, and meanwhile the next works run.
+    So a read may see what is not durable yet. Whoever tells the world of it writes something first, and that comes later.
     """
 
     def __init__(self, path: Path, kinds: Sequence[Kind[Any]], clock: Clock, patience: float) -> None:
@@ -123,21 +129,25 @@ class SqliteStore:
         self._patience = patience
         self._waiting: deque[Pending] = deque()
         self._writing: asyncio.Task[None] | None = None
+        self._committed: list[Pending] = []
+        self._syncing: asyncio.Task[None] | None = None
         self._has_writer = asyncio.Lock()
-        self._committer = ThreadPoolExecutor(1, "sqlite-writer")
+        self._disk = ThreadPoolExecutor(1, "sqlite-disk")
         self._slow_readers = ThreadPoolExecutor(READERS, "sqlite-reader")
         self._writer: sqlite3.Connection
+        self._wal = Wal()
         self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         self._connections: list[sqlite3.Connection] = []
         self._tables: Mapping[str, Table] = {}
         self._hints = Hints(clock, self._look)
         self._sieve = Sieve()
+        self._cache = Cache()
         self._data_version = 0
         self._reads = 0
         self._is_closed = False
 
     async def open(self) -> None:
-        await self._hop(self._committer, self._open)
+        await self._hop(self._disk, self._open)
 
     async def close(self) -> None:
         """Waits for the transactions that are asked for. Harmless when it is closed already."""
@@ -146,17 +156,17 @@ class SqliteStore:
         self._is_closed = True
         self._slow_readers.shutdown(wait=False)
         try:
-            if self._writing is not None:
-                await asyncio.wait({self._writing})
-            thread = await asyncio.shield(asyncio.wrap_future(self._committer.submit(self._close)))
+            while tasks := {task for task in (self._writing, self._syncing) if task is not None}:
+                await asyncio.wait(tasks)
+            thread = await asyncio.shield(asyncio.wrap_future(self._disk.submit(self._close)))
         finally:
-            self._committer.shutdown(wait=False)
+            self._disk.shutdown(wait=False)
         while thread.is_alive():  # noqa: ASYNC110 - it has nothing left to do but to end; joining it would block the loop
             await asyncio.sleep(0)
 
     async def get(self, kind: Kind[R], key: str, *, by: str = "") -> R | None:
         table = table_of(self._tables, kind)
-        return await self._read_quickly(lambda connection: get(connection, table, kind, key, by))
+        return await self._read_quickly(lambda connection, cache: get(connection, table, kind, key, by, cache))
 
     async def find(
         self,
@@ -173,7 +183,9 @@ class SqliteStore:
         table = table_of(self._tables, kind)
         question = Question.of(kind, where, order=order, since=since, until=until, descending=descending, limit=limit)
         read = self._read_quickly if limit <= SHORT else self._read
-        return await read(lambda connection: find(connection, table, kind, question, self._sieve, strict=strict))
+        return await read(
+            lambda connection, cache: find(connection, table, kind, question, self._sieve, cache, strict=strict)
+        )
 
     async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         # Of a cancelled caller, a transaction under way completes, and one that still queues does not start.
@@ -188,19 +200,20 @@ class SqliteStore:
         return self._hints.watch(kinds, inserted=inserted)
 
     async def check(self) -> list[str]:
-        return await self._read(lambda connection: check(connection, self._tables.values()))
+        return await self._read(lambda connection, _: check(connection, self._tables.values()))
 
     async def set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
         async with self._has_writer:
-            kept = await self._hop(self._committer, partial(self._set_aside, keep))
+            kept = await self._hop(self._disk, partial(self._set_aside, keep))
+            self._cache.clear()
         self._hints.moved({error.kind for error in kept}, ())
         return kept
 
     async def backup(self, target: str) -> None:
         path = target_of(target)
-        await self._read(lambda connection: backup(connection, path))
+        await self._read(lambda connection, _: backup(connection, path))
 
-    # --- opening and closing, on the writer's thread
+    # --- opening and closing, on the thread that waits for the disk
 
     def _open(self) -> None:
         with said(self.path):
@@ -211,6 +224,7 @@ class SqliteStore:
             self._writer = self._connect()
             self._tables = patiently(partial(open_layout, self._writer, self.path, self._kinds), self._patience)
             self._writer.execute("PRAGMA busy_timeout=0")  # the loop must not stand still
+            self._wal.open(self._writer, self.path)
             for _ in range(READERS):
                 reader = self._connect()
                 reader.execute("PRAGMA query_only=ON")
@@ -224,6 +238,7 @@ class SqliteStore:
 
     def _close(self) -> Thread:
         self._slow_readers.shutdown()
+        self._wal.close()
         # The writer last: the last connection to close folds the log back into the database.
         for connection in reversed(self._connections):
             connection.close()
@@ -236,11 +251,12 @@ class SqliteStore:
         try:
             while self._waiting:
                 async with self._has_writer:
-                    is_free = self._begin()
-                    if is_free:
-                        await self._write()
-                if not is_free:  # another process writes
-                    await asyncio.sleep(PAUSE_SECONDS * random.random())  # noqa: S311 - spreads several processes, guards nothing
+                    if is_free := self._begin():
+                        self._write()
+                    if self._wal.is_long:
+                        await self._hop(self._disk, self._fold)
+                # Another process may be writing; if not, the loop has its turn.
+                await asyncio.sleep(0 if is_free else PAUSE_SECONDS * random.random())  # noqa: S311 - spreads several processes, guards nothing
         finally:
             self._writing = None
 
@@ -260,7 +276,7 @@ class SqliteStore:
             return False
         return True
 
-    async def _write(self) -> None:
+    def _write(self) -> None:
         """The first of those that wait, in one transaction. Where that fails as a whole, each gets one of its own."""
         until, begun = monotonic() + BATCH_SECONDS, list[Pending]()
         try:
@@ -270,9 +286,11 @@ class SqliteStore:
                     begun.append(pending)
                     self._run(pending)
             with said(self.path):
-                await self._commit(begun)
+                self._commit(begun)
         except Exception as error:  # noqa: BLE001 - as above
-            await self._rollback()
+            for pending in begun:
+                pending.tx.forget()
+            self._rollback()
             if len(begun) == 1:
                 begun[0].fail(error)
             else:
@@ -280,12 +298,35 @@ class SqliteStore:
                     pending.is_alone = True
                 self._waiting.extendleft(reversed(begun))
         else:
+            self._tell(begun)
+
+    def _tell(self, begun: Sequence[Pending]) -> None:
+        """Their callers, once all that they saw and wrote is durable."""
+        written = set[str]().union(*(pending.tx.written for pending in begun))
+        if written or self._syncing is not None:
+            self._committed += begun
+            if self._syncing is None:
+                self._syncing = asyncio.create_task(self._sync_all(), name="sqlite sync", context=Context())
+        else:
             for pending in begun:
                 pending.tell()
-            self._hints.moved(
-                set().union(*(pending.written for pending in begun)),
-                set().union(*(pending.inserted for pending in begun)),
-            )
+        self._hints.moved(written, set[str]().union(*(pending.tx.inserted for pending in begun)))
+
+    async def _sync_all(self) -> None:
+        """Until all that is committed is durable."""
+        try:
+            while self._committed:
+                batch, self._committed = self._committed, []
+                try:
+                    await self._hop(self._disk, self._wal.sync)
+                except Exception as error:  # noqa: BLE001 - as above
+                    log.error("a commit may not survive a power cut", path=str(self.path), error=str(error))
+                    for pending in batch:
+                        pending.fail(OperatorMust(words.DISK.format(path=self.path)))
+                for pending in batch:
+                    pending.tell()
+        finally:
+            self._syncing = None
 
     def _goes_with(self, begun: Sequence[Pending], until: float) -> bool:
         """Whether the next one shares their transaction."""
@@ -293,7 +334,7 @@ class SqliteStore:
 
     def _run(self, pending: Pending) -> None:
         """What it did is undone if it raises. Raises what ended the whole transaction."""
-        tx = SqliteTx(self._writer, self._tables, self._clock.now(), self._sieve)
+        tx = SqliteTx(self._writer, self._tables, self._clock.now(), self._sieve, self._cache)
         self._writer.execute("SAVEPOINT work")
         try:
             with said(self.path):
@@ -302,23 +343,27 @@ class SqliteStore:
             if not self._writer.in_transaction:  # SQLite rolls back by itself after some errors, a full disk among them
                 raise
             pending.error = error
-            pending.written.clear()
-            pending.inserted.clear()
+            tx.forget()
             self._writer.execute("ROLLBACK TO work")
         self._writer.execute("RELEASE work")
 
-    async def _commit(self, begun: Iterable[Pending]) -> None:
-        """On the thread, because it waits for the disk. Of those that wrote nothing there is nothing to wait for."""
-        if any(pending.written for pending in begun):
-            await self._hop(self._committer, partial(self._writer.execute, "COMMIT"))
+    def _commit(self, begun: Iterable[Pending]) -> None:
+        """Into the log, without a wait for the disk. Of those that wrote nothing there is nothing to keep."""
+        if any(pending.tx.written for pending in begun):
+            self._writer.execute("COMMIT")
+            self._wal.note(sum(pending.tx.size for pending in begun))
         else:
-            await self._rollback()
+            self._rollback()
 
-    async def _rollback(self) -> None:
+    def _rollback(self) -> None:
         """Also after an error with which SQLite did it by itself. Where it cannot be done, the next one to begin is told."""
         with suppress(sqlite3.Error):
             if self._writer.in_transaction:
-                await self._hop(self._committer, partial(self._writer.execute, "ROLLBACK"))
+                self._writer.execute("ROLLBACK")
+
+    def _fold(self) -> None:
+        with suppress(sqlite3.Error):  # another time, then
+            self._wal.fold(self._writer)
 
     def _set_aside(self, keep: Callable[[Sequence[Unreadable]], Sequence[Unreadable]]) -> Sequence[Unreadable]:
         with said(self.path):
@@ -334,6 +379,7 @@ class SqliteStore:
         """This connection's own commits do not change its `data_version`."""
         seen, self._data_version = self._data_version, self._version()
         if self._data_version != seen:
+            self._cache.clear()
             self._hints.moved(self._tables, self._tables)
 
     async def _look(self) -> None:
@@ -347,7 +393,7 @@ class SqliteStore:
 
     # --- reading
 
-    async def _read_quickly(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read_quickly(self, job: Callable[[sqlite3.Connection, Cache | None], T]) -> T:
         """On the loop, by the connection that writes: it alone need not read again what it wrote itself."""
         self._reads += 1
         if self._reads % READS_A_TURN == 0:
@@ -356,18 +402,19 @@ class SqliteStore:
             self._must_be_open()
             try:
                 with said(self.path):
-                    return job(self._writer)
+                    self._note_version()
+                    return job(self._writer, self._cache)
             except Unavailable:  # a reader hardly ever meets it; a thread can wait
                 return await self._read(job)
 
-    async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, job: Callable[[sqlite3.Connection, None], T]) -> T:
         return await self._hop(self._slow_readers, partial(self._borrow, job))
 
-    def _borrow(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    def _borrow(self, job: Callable[[sqlite3.Connection, None], T]) -> T:
         connection = self._readers.get()
         try:
             with said(self.path):
-                return patiently(partial(job, connection), self._patience)
+                return patiently(partial(job, connection, None), self._patience)
         finally:
             self._readers.put(connection)
 

@@ -1,48 +1,99 @@
 """Reads and one transaction, on whatever thread holds the connection. Nothing here suspends."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from chatelier import Exists, Kind, Leased, Question, Record, Scalar, Sieve, Stale, claimed, unique_values
+from chatelier import Exists, Kind, Leased, Question, Record, Scalar, Sieve, Stale, Stored, claimed, unique_values
 
-from .layout import ENTER, LEAVE, LEAVE_ONE, Table, stored, table_of
+from .cache import Cache
+from .layout import ENTER, HELD, HOLDER, LEAVE, LEAVE_ONE, Table, stored, table_of
 
 R = TypeVar("R", bound=Record)
 L = TypeVar("L", bound=Leased)
 
 
-def get(connection: sqlite3.Connection, table: Table, kind: Kind[R], key: str, by: str) -> R | None:
-    if by and by not in kind.unique:
-        raise ValueError(f"{by!r} is not a unique key of {kind.name!r}")
-    found = stored(connection, table.get_by, (kind.name, by, key)) if by else stored(connection, table.get, (key,))
-    with closing(found):
+def get(
+    connection: sqlite3.Connection, table: Table, kind: Kind[R], key: str, by: str, cache: Cache | None
+) -> R | None:
+    """cache: of this connection; None on any other."""
+    if by:
+        if by not in kind.unique:
+            raise ValueError(f"{by!r} is not a unique key of {kind.name!r}")
+        row = connection.execute(HOLDER, (kind.name, by, key)).fetchone()
+        if row is None:
+            return None
+        (key,) = row
+    known: R | None = cache.get(kind, key) if cache is not None else None
+    if known is not None:
+        return known
+    with closing(stored(connection, table.get, (key,))) as found:
         one = next(found, None)
-    return one.read(kind) if one else None
+    return _read(one, kind, cache) if one else None
 
 
 def find(
-    connection: sqlite3.Connection, table: Table, kind: Kind[R], question: Question, sieve: Sieve, *, strict: bool
+    connection: sqlite3.Connection,
+    table: Table,
+    kind: Kind[R],
+    question: Question,
+    sieve: Sieve,
+    cache: Cache | None,
+    *,
+    strict: bool,
 ) -> list[R]:
     with closing(stored(connection, *table.find(question))) as found:
-        return sieve.first(kind, found, question.limit, strict=strict)
+        rows = found if cache is None else (_Remembered(one, cache) for one in found)
+        return sieve.first(kind, rows, question.limit, strict=strict)
+
+
+def _read(one: Stored, kind: Kind[R], cache: Cache | None) -> R:
+    record = one.read(kind)
+    if cache is not None:
+        cache.put(kind, record, len(one.document))
+    return record
+
+
+class _Remembered:
+    """A row of an answer; it is read only where the record is not known as it stands there."""
+
+    def __init__(self, one: Stored, cache: Cache) -> None:
+        self._one = one
+        self._cache = cache
+
+    def read(self, kind: Kind[R]) -> R:
+        known: R | None = self._cache.get(kind, self._one.key)
+        if known is not None and known.version == self._one.version:
+            return known
+        return _read(self._one, kind, self._cache)
 
 
 class SqliteTx:
-    """One transaction of the writer. written: the names of the kinds that it changed; inserted: of those with new records."""
+    """One transaction of the writer.
+
+    written: the names of the kinds that it changed; inserted: of those with new records. size: bytes of JSON that it wrote.
+    """
 
     def __init__(
-        self, connection: sqlite3.Connection, tables: Mapping[str, Table], now: datetime, sieve: Sieve
+        self,
+        connection: sqlite3.Connection,
+        tables: Mapping[str, Table],
+        now: datetime,
+        sieve: Sieve,
+        cache: Cache,
     ) -> None:
         self._connection = connection
         self._tables = tables
         self._now = now
         self._sieve = sieve
+        self._cache = cache
         self.written: set[str] = set()
         self.inserted: set[str] = set()
+        self.size = 0
+        self._touched: list[tuple[str, str]] = []
         self.over = False
 
     @property
@@ -50,7 +101,7 @@ class SqliteTx:
         return self._now
 
     async def get(self, kind: Kind[R], key: str, *, by: str = "") -> R | None:
-        return get(self._connection, self._table(kind), kind, key, by)
+        return get(self._connection, self._table(kind), kind, key, by, self._cache)
 
     async def find(
         self,
@@ -65,7 +116,7 @@ class SqliteTx:
         strict: bool = False,
     ) -> list[R]:
         question = Question.of(kind, where, order=order, since=since, until=until, descending=descending, limit=limit)
-        return find(self._connection, self._table(kind), kind, question, self._sieve, strict=strict)
+        return find(self._connection, self._table(kind), kind, question, self._sieve, self._cache, strict=strict)
 
     async def insert(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
@@ -76,22 +127,22 @@ class SqliteTx:
         if not self._connection.execute(table.insert, row).rowcount:
             raise Exists(f"{kind.name} {record.key!r} is there already")
         self._enter(kind, record.key, pairs)
-        self.written.add(kind.name)
         self.inserted.add(kind.name)
+        self._keep(kind, stored, text)
         return stored
 
     async def replace(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
         text, stored = kind.dump_json(replace(record, version=record.version + 1))
-        before = self._connection.execute(table.before, (record.key,)).fetchone()
-        if before is None or before[0] != record.version:
+        version, before, held = self._before(table, record.key)
+        if version != record.version:
             raise Stale(f"{kind.name} {record.key!r} changed since it was read")
         if kind.unique:
-            self._rename(kind, record.key, unique_values(kind, stored))
+            self._rename(kind, record.key, held, unique_values(kind, stored))
         values = table.values(stored)
-        changed = tuple(n for n, value in enumerate(values) if value != before[n + 1])
+        changed = tuple(n for n, value in enumerate(values) if value != before[n])
         self._connection.execute(table.update(changed), (text, *(values[n] for n in changed), record.key))
-        self.written.add(kind.name)
+        self._keep(kind, stored, text)
         return stored
 
     async def delete(self, kind: Kind[Any], key: str) -> bool:
@@ -100,18 +151,43 @@ class SqliteTx:
         if kind.unique:
             self._connection.execute(LEAVE, (kind.name, key))
         self.written.add(kind.name)
+        self._touched.append((kind.name, key))
+        self._cache.drop(kind.name, key)
         return True
 
     async def claim(self, kind: Kind[L], where: Mapping[str, Scalar], *, owner: str, seconds: float) -> L | None:
         question = Question.due(kind, where, self._now)
-        found = find(self._connection, self._table(kind), kind, question, self._sieve, strict=False)
+        found = find(self._connection, self._table(kind), kind, question, self._sieve, self._cache, strict=False)
         return await self.replace(kind, claimed(found[0], owner, self._now, seconds)) if found else None
 
-    def _rename(self, kind: Kind[Any], key: str, pairs: list[tuple[str, str]]) -> None:
+    def forget(self) -> None:
+        """What it wrote is rolled back."""
+        for kind, key in self._touched:
+            self._cache.drop(kind, key)
+        self.written.clear()
+        self.inserted.clear()
+
+    def _keep(self, kind: Kind[Any], record: Record, text: str) -> None:
+        self.written.add(kind.name)
+        self._touched.append((kind.name, record.key))
+        self.size += len(text)
+        self._cache.put(kind, record, len(text))
+
+    def _before(self, table: Table, key: str) -> tuple[int, Sequence[Any], list[tuple[str, str]]]:
+        """The version, columns and unique keys of what stands there; version 0 for nothing."""
+        kind = table.kind
+        if (known := self._cache.get(kind, key)) is not None:
+            return known.version, table.values(known), unique_values(kind, known)
+        row = self._connection.execute(table.before, (key,)).fetchone()
+        if row is None:
+            return 0, (), []
+        held = self._connection.execute(HELD, (kind.name, key)).fetchall() if kind.unique else []
+        return row[0], row[1:], held
+
+    def _rename(
+        self, kind: Kind[Any], key: str, held: Sequence[tuple[str, str]], pairs: Sequence[tuple[str, str]]
+    ) -> None:
         """Its unique keys are these now. Raises Exists, and then nothing is changed."""
-        held = self._connection.execute(
-            "SELECT field, value FROM uniques WHERE kind = ? AND key = ?", (kind.name, key)
-        ).fetchall()
         fresh = [pair for pair in pairs if pair not in held]
         self._must_be_free(kind, key, fresh)
         self._enter(kind, key, fresh)
@@ -121,9 +197,7 @@ class SqliteTx:
 
     def _must_be_free(self, kind: Kind[Any], key: str, pairs: Iterable[tuple[str, str]]) -> None:
         for field, value in pairs:
-            row = self._connection.execute(
-                "SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?", (kind.name, field, value)
-            ).fetchone()
+            row = self._connection.execute(HOLDER, (kind.name, field, value)).fetchone()
             if row and row[0] != key:
                 raise Exists(f"{kind.name} with the {field} {value!r} is there already")
 
