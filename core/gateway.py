@@ -23,7 +23,7 @@ from .clock import Clock, SystemClock
 from .commands.command import Command
 from .commands.complete import complete
 from .commands.registry import Registry
-from .errors import ChatelierError, OperatorMust, Refused
+from .errors import ChatelierError, OperatorMust, Refused, Unavailable
 from .generation.dispatcher import Dispatcher
 from .generation.fleet import Fleet
 from .generation.outages import Outages
@@ -95,6 +95,7 @@ class Runtime:
         self.handling = Handling(self)
         self.watchdog = Watchdog(plugins.owner_of)
         self.telling = Telling(plugins)
+        self._unpublished = asyncio.Event()
         self._problems: list[str] = []
         self._left_out: tuple[str, ...] = ()
 
@@ -264,6 +265,7 @@ class Runtime:
 
     def connected(self, platform: str, detail: str = "") -> None:
         self.accounts[platform].connection.up(detail)
+        self._unpublished.set()
 
     # --- what handlers ask
 
@@ -356,24 +358,25 @@ class Runtime:
         await asyncio.Event().wait()  # no source has anything to say any more; that is no loss
 
     async def _publish(self) -> None:
-        """Tell the networks that list commands, now and whenever the set changes."""
-        changed = asyncio.Event()
-        changed.set()
-        self.catalogue.listeners.append(changed.set)
+        """Tell the networks that list commands: now, when the set changes, and when an account comes on line."""
+        self.catalogue.listeners.append(self._unpublished.set)
+        self._unpublished.set()
         try:
             while True:
-                await changed.wait()
-                changed.clear()
+                await self._unpublished.wait()
+                self._unpublished.clear()
                 for platform in list(self.platforms.values()):
                     if isinstance(platform, Publishes):
                         await self._publish_to(platform.name, platform)
         finally:
-            self.catalogue.listeners.remove(changed.set)
+            self.catalogue.listeners.remove(self._unpublished.set)
 
     async def _publish_to(self, account: str, network: Publishes) -> None:
         try:
             async with asyncio.timeout(self.patience.publish):
                 await guarded(network.publish(self.commands))
+        except Unavailable as away:  # it comes on line later, and is told then
+            log.info("commands not published yet", account=account, reason=str(away))
         except Exception as error:  # noqa: BLE001 - a platform's code may raise anything
             log.warning("commands not published", account=account, error=reason(error))
 

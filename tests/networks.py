@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 from starlette.routing import BaseRoute
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -30,12 +31,16 @@ from chatelier import (
 from chatelier.core.http.application import Health, application
 from chatelier.core.http.server import serve
 from chatelier.core.settings import Http
+from chatelier.platforms.telegram.adapter import Telegram
+from chatelier.platforms.telegram.records import FILES
+from chatelier.platforms.telegram.settings import AccountSettings
 from chatelier.platforms.terminal.adapter import Terminal, terminal
 from chatelier.platforms.terminal.conversation import Talk, attachment
 from chatelier.platforms.terminal.line import Completion
 from chatelier.platforms.terminal.screen import Screen
 from chatelier.platforms.web import Plugin as WebPlugin
 from chatelier.testing import FakePlatform, Network, ScriptedGateway, Visible
+from peers.telegram import TelegramPeer
 
 
 @asynccontextmanager
@@ -283,3 +288,74 @@ async def on_page(gateway: ScriptedGateway) -> AsyncIterator[Network]:
         )
         async with socket as opened:
             yield OnPage(platforms[0], address.url, cookie, opened)
+
+
+# --- Telegram, by the real library
+
+
+class OnTelegram:
+    """A person in a direct chat with a bot, on a Bot API server that keeps the vendor's rules."""
+
+    def __init__(self, platform: Platform, peer: TelegramPeer) -> None:
+        self.platform = platform
+        self._peer = peer
+
+    async def say(self, text: str) -> None:
+        self._peer.says(text)
+
+    async def repeat(self) -> None:
+        self._peer.repeat()
+
+    async def visible(self) -> Sequence[Visible]:
+        return [
+            Visible(
+                id=f"{message['chat']['id']}.{message['message_id']}",
+                text=message.get("text") or message.get("caption", ""),
+                media=tuple(self._peer.bytes_of(message)),
+                buttons=tuple(button["text"] for row in _keyboard(message) for button in row),
+            )
+            for message in self._peer.sent()
+        ]
+
+    async def press(self, message_id: str, label: str) -> None:
+        message = self._peer.messages[42, int(message_id.rpartition(".")[2])]
+        data = next(button["callback_data"] for row in _keyboard(message) for button in row if button["text"] == label)
+        self._peer.presses(message, data)
+
+    async def submit(self, values: Mapping[str, str]) -> None:
+        raise NotImplementedError
+
+    async def call(self, command: str, options: Mapping[str, str]) -> None:
+        raise NotImplementedError
+
+    async def attach(self, data: bytes, name: str) -> None:
+        file = {
+            "file_id": self._peer.keeps(data, name),
+            "file_unique_id": "u",
+            "file_name": name,
+            "file_size": len(data),
+        }
+        self._peer.says(document=file)
+
+    async def complete(self, command: str, option: str, typed: str) -> Sequence[str]:
+        raise NotImplementedError
+
+
+def _keyboard(message: Mapping[str, Any]) -> Sequence[Sequence[Mapping[str, Any]]]:
+    rows: Sequence[Sequence[Mapping[str, Any]]] = message.get("reply_markup", {}).get("inline_keyboard", [])
+    return rows
+
+
+def telegram_settings(peer: TelegramPeer, **changes: Any) -> AccountSettings:
+    return AccountSettings(
+        token=SecretStr(peer.token), base_url=f"{peer.url}/bot", base_file_url=f"{peer.url}/file/bot", **changes
+    )
+
+
+@asynccontextmanager
+async def on_telegram(gateway: ScriptedGateway) -> AsyncIterator[Network]:
+    gateway.declare([FILES])
+    async with TelegramPeer().live() as peer:
+        account = Telegram("telegram", telegram_settings(peer))
+        async with on_line(account, gateway):
+            yield OnTelegram(account, peer)

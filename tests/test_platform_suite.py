@@ -18,7 +18,7 @@ from chatelier.testing import (
     exemptions,
     with_capabilities,
 )
-from networks import OnFake, on_fake, on_line, on_page, on_terminal
+from networks import OnFake, on_fake, on_line, on_page, on_telegram, on_terminal
 
 Check = Callable[[MakeNetwork], Awaitable[None]]
 IDS, REPEATS, RECEIPTS, PROOFS, LEAKS = PLATFORM_CHECKS
@@ -28,6 +28,7 @@ PLATFORMS = Path(__file__).parents[1] / "platforms"
 NETWORKS: dict[str, Callable[[Path], MakeNetwork]] = {
     "fake": lambda _: on_fake,
     "web": lambda _: on_page,
+    "telegram": lambda _: on_telegram,
     "terminal that redraws": lambda folder: on_terminal(folder, redraws=True),
     "terminal in a pipe": lambda folder: on_terminal(folder, redraws=False),
 }

@@ -42,10 +42,14 @@ class ButtonRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateRules:
-    """Messages a second. 0 means no limit. edit_seconds: the least time between two edits in a conversation."""
+    """Native messages a second, of the account and of a chat, and a minute. 0 means no limit; an album counts as its files.
+
+    edit_seconds: the least time between two edits in a conversation.
+    """
 
     per_second: float = 0
     per_chat_second: float = 0
+    per_chat_minute: int = 0
     edit_seconds: float = 1.0
 
 

@@ -22,6 +22,7 @@ from .capabilities import Capabilities
 from .fit import fit, numbered
 from .messages import ChatRef, Outgoing, Receipt, Reply
 from .outbox import MESSAGES, Message, moment_of
+from .pace import Pace
 from .platform import Deletes, Edits, Finds, Platform, Signals
 
 log = get_logger(__name__)
@@ -76,7 +77,7 @@ class Line:
         self._lanes: dict[str, Lane] = {}
         self._queued: set[str] = set()
         self._rows: dict[str, Message] = {}
-        self._send_after = 0.0
+        self._pace = Pace()
         self._tasks: asyncio.TaskGroup
         self._closed: OrderedDict[str, None] = OrderedDict()
 
@@ -212,15 +213,15 @@ class Line:
             await self.signal(row.chat, row.sign, row.answers)
 
     async def _turn(self, row: Message) -> None:
-        """Wait until the network's rate allows one more message in this conversation."""
+        """Wait until the network's rate allows this message, or its next part, in its chat. An album counts as its files."""
         rate, lane = self._can(row.chat).rate, self._lanes[row.conversation]
         now = self._clock.monotonic()
-        at = max(now, lane.send_after)
-        if rate.per_second:
-            at = max(at, self._send_after)
-            self._send_after = at + 1 / rate.per_second
-        if rate.per_chat_second:
-            lane.send_after = at + 1 / rate.per_chat_second
+        if rate.per_second or rate.per_chat_second or rate.per_chat_minute:
+            parts = self._fit(row)
+            messages = max(1, len(parts[row.part].media)) if row.part < len(parts) else 1
+            at = self._pace.take(rate, row.chat.chat, max(now, lane.send_after), messages)
+        else:
+            at = max(now, lane.send_after)
         if at > now:
             await self._clock.sleep(at - now)
 

@@ -1,8 +1,8 @@
 """Chatelier: a gateway between chat networks and ComfyUI. These names are the public API for plugins."""
 
 from .core.chat.buttons import OnJob, store_action
-from .core.chat.capabilities import ButtonRules, Capabilities, Dialect, RateRules
-from .core.chat.dialects import HtmlDialect, PlainDialect
+from .core.chat.capabilities import ButtonRules, Capabilities, Dialect, RateRules, Unit
+from .core.chat.dialects import HtmlDialect, PlainDialect, TagDialect
 from .core.chat.document import Document
 from .core.chat.graphemes import shorten
 from .core.chat.markup import escape
@@ -200,10 +200,12 @@ __all__ = [
     "Stored",
     "Submitted",
     "SystemClock",
+    "TagDialect",
     "Time",
     "Tx",
     "Unavailable",
     "Uncertain",
+    "Unit",
     "Unreadable",
     "Value",
     "Workflow",
