@@ -308,3 +308,18 @@ def test_a_bill_is_a_message_of_its_own() -> None:
     words, last = fitted(Reply(text="Thank you", invoice=bill), network())
     assert (words.invoice, last.invoice, last.text) == (None, bill, None)
     assert last.key != words.key
+
+
+@pytest.mark.parametrize(
+    ("edit_media", "text_stays_text", "begins"), [(True, True, 1), (True, False, 0), (False, True, 0)]
+)
+def test_what_will_become_a_picture_begins_as_one_only_where_a_text_stays_a_text(
+    edit_media: bool, text_stays_text: bool, begins: int
+) -> None:
+    can = network(edit_media=edit_media, text_stays_text=text_stays_text)
+    (card,) = fitted(Reply(text="waiting", live=True), can)
+    assert len(card.media) == begins
+    (plain,) = fitted(Reply(text="waiting"), can)
+    assert plain.media == ()
+    (shown,) = fitted(Reply(text="half", media=(file("a.png"),), live=True), can)
+    assert names(shown) == ["a.png"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from chatelier.core.testing.backend import FakeBackend
+from chatelier import Ended, Progress
+from chatelier.core.testing.backend import PIXEL, FakeBackend
 from chatelier.core.testing.gateway import Parts, running
 from chatelier.platforms.telegram import Plugin as TelegramPlugin
 from chatelier.platforms.telegram.adapter import Telegram
@@ -78,22 +79,40 @@ async def test_somebody_who_says_too_little_is_asked_and_gets_a_picture(peer: Te
         chat.says("/make")
         await chat.sees("(?i)prompt")
         chat.says("a red fox")
-        shown = await chat.picture()
-        assert "a red fox" in shown["caption"]
+        shown = await chat.sees("a red fox")
+        assert "photo" in shown
         assert "reply_markup" in shown, "a single picture carries its own buttons"
         assert {each["command"] for each in peer.commands["default", ""]} >= {"make", "help", "status"}
 
 
-async def test_a_card_tells_how_far_it_is_and_makes_room_for_the_result(peer: TelegramPeer, tmp_path: Path) -> None:
+async def test_a_card_shows_the_picture_so_far_and_becomes_the_result(peer: TelegramPeer, tmp_path: Path) -> None:
     async with living(tmp_path, peer, hold=True) as chat:
         asked = chat.says("/make a fox")
-        card = await chat.sees("")
+        card = await chat.picture()
+        waiting = peer.bytes_of(card)
         await peer.until(lambda: peer.reactions.get((ADA, asked["message_id"])) == ["👀"])
         await peer.until(lambda: peer.count("sendChatAction"))
+        (run,) = chat.backend.runs.values()
+        run.progress = Progress(phase="running", fraction=0.8, title="Sampling", preview=PIXEL)
+        chat.backend.wake()
+        await peer.until(lambda: "80 %" in card["caption"])
+        assert peer.bytes_of(card) == [PIXEL] != waiting
         chat.backend.finish()
-        await chat.picture()
-        await peer.until(lambda: (ADA, card["message_id"]) not in peer.messages)
+        await chat.sees("a fox")
+        assert [each["message_id"] for each in peer.sent()] == [card["message_id"]], "one message, from first to last"
         await peer.until(lambda: peer.reactions[ADA, asked["message_id"]] == ["👍"])
+        assert peer.count("editMessageText") == 0, "what has a caption is never taken for a text"
+
+
+async def test_bad_news_do_not_stand_under_a_blank_picture(peer: TelegramPeer, tmp_path: Path) -> None:
+    async with living(tmp_path, peer, hold=True) as chat:
+        chat.says("/make a fox")
+        card = await chat.picture()
+        await peer.until(lambda: chat.backend.runs)
+        chat.backend.finish(ended=Ended(state="failed", words="The paint is out."))
+        said = await chat.sees("paint is out")
+        assert "photo" not in said
+        await peer.until(lambda: (ADA, card["message_id"]) not in peer.messages)
 
 
 async def test_a_job_is_cancelled_by_its_button(peer: TelegramPeer, tmp_path: Path) -> None:
@@ -103,17 +122,16 @@ async def test_a_job_is_cancelled_by_its_button(peer: TelegramPeer, tmp_path: Pa
         await peer.until(lambda: chat.backend.runs)
         chat.press(card, "Cancel")
         await chat.sees("(?i)cancelled")
-        assert chat.pictures() == []
+        await peer.until(lambda: not chat.pictures())
 
 
 async def test_buttons_live_on_after_a_restart(peer: TelegramPeer, tmp_path: Path) -> None:
     async with living(tmp_path, peer) as chat:
         chat.says("/make a fox")
-        shown = await chat.picture()
+        shown = await chat.sees("a fox")
     async with living(tmp_path, peer) as chat:
         chat.press(shown, "Again")
-        again = await chat.picture(after=1)
-        assert "a fox" in again["caption"]
+        await peer.until(lambda: len([each for each in chat.pictures() if "a fox" in each["caption"]]) == 2)
 
 
 async def test_a_job_that_was_waiting_at_a_restart_comes_out_once(peer: TelegramPeer, tmp_path: Path) -> None:

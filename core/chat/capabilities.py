@@ -60,6 +60,8 @@ class Capabilities:
     text, caption: the longest in the dialect's unit, 0 for unlimited; `captions` False sends the text as a message of its own.
     album: pictures in one message, 1 for none. upload, download: the largest file in bytes by kind, "" for any other; none: any size.
     inline_types: MIME types shown in place; the rest are sent as files.
+    edit_media: a picture may take another's place, or a text's. text_stays_text: not a text's, so what will be edited begins as a
+    picture.
     """
 
     dialect: Dialect
@@ -71,6 +73,7 @@ class Capabilities:
     album: int = 1
     edit_text: bool = False
     edit_media: bool = False
+    text_stays_text: bool = False
     delete: bool = False
     private: bool = False
     threads: bool = False

@@ -12,6 +12,7 @@ from .document import Block, Break, Document, Inline, Link, Listing, Paragraph, 
 from .graphemes import shorten
 from .markup import document
 from .messages import Button, ChatRef, Media, Outgoing, Reply
+from .placeholder import placeholder
 from .split import flat, split
 
 Rows = tuple[tuple[Button, ...], ...]
@@ -40,6 +41,8 @@ def fit(
     """
     private = reply.private and capabilities.private and not chat.direct
     blank = Outgoing(key=key, chat=chat, private_to=private_to if private else "", native=native)
+    if reply.live and not reply.media and begins_as_media(capabilities):
+        reply = replace(reply, media=(placeholder(),))
     rows = _rows(reply.buttons, capabilities.buttons)
     messages = [replace(blank, text=text, media=media) for text, media in _parts(reply, rows, capabilities)]
     if rows:
@@ -57,6 +60,11 @@ def numbered(reply: Reply, capabilities: Capabilities) -> tuple[tuple[str, str],
         return ()
     payloads = (button.payload for button in _flattened(reply.buttons) if not button.url)
     return tuple((str(number), payload) for number, payload in enumerate(payloads, 1))
+
+
+def begins_as_media(capabilities: Capabilities) -> bool:
+    """Whether what will be edited has a picture from its beginning."""
+    return capabilities.edit_media and capabilities.text_stays_text
 
 
 def key_of(key: str, number: int) -> str:

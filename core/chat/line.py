@@ -19,7 +19,7 @@ from ..supervise import apart, guarded
 from . import words
 from .buttons import NUMBERINGS, Numbering
 from .capabilities import Capabilities
-from .fit import fit, numbered
+from .fit import begins_as_media, fit, numbered
 from .messages import ChatRef, Outgoing, Receipt, Reply
 from .outbox import MESSAGES, Message, moment_of
 from .pace import Pace
@@ -290,6 +290,7 @@ class Line:
             or len(card.receipts) != 1
             or not card.receipts[0].editable
             or not (can.edit_media if parts[0].media else can.edit_text)
+            or (card.reply.live and not parts[0].media and begins_as_media(can))  # words under a blank picture
         ):
             return False
         try:

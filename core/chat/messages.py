@@ -222,7 +222,7 @@ class Reply:
     """What a handler answers: one message as the author thinks of it. The core fits it to each network.
 
     text: Markdown; pass what people typed through `escape`. private: only the person who asked sees it, where that can be.
-    quote: shown as an answer to the message that asked.
+    quote: shown as an answer to the message that asked. live: it will be edited, and may become pictures.
     """
 
     text: str = ""
@@ -230,6 +230,7 @@ class Reply:
     buttons: tuple[tuple[Button, ...], ...] = ()
     private: bool = False
     quote: bool = False
+    live: bool = False
     invoice: Invoice | None = None
 
 

@@ -66,7 +66,7 @@ async def take(
     (row,) = await post(
         tx,
         to,
-        [Reply(text=card, buttons=((cancel_button([job.key for job in jobs]),),))],
+        [Reply(text=card, buttons=((cancel_button([job.key for job in jobs]),),), live=True)],
         cause=f"card {order_key}",
         event=event,
         order=order_key,

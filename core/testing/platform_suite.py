@@ -259,6 +259,7 @@ async def what_is_declared_is_proved(make: MakeNetwork) -> None:
         for declared, prove in (
             (can.edit_text, proved_text_edits),
             (can.edit_media, proved_media_edits),
+            (can.edit_media and not can.text_stays_text, proved_text_into_media),
             (can.delete, proved_deletes),
             (can.finds, proved_finds),
             (can.album > 1, proved_album),
@@ -352,6 +353,15 @@ async def proved_media_edits(meeting: Meeting) -> None:
     assert after.text.strip() == "after"
     assert len(after.media) == 1
     assert after.media != before.media
+
+
+async def proved_text_into_media(meeting: Meeting) -> None:
+    """Where it is not said that a text stays one, it becomes a picture."""
+    platform = meeting.network.platform
+    assert isinstance(platform, Edits)
+    receipt = await meeting.send(plain("before"))
+    receipt = await platform.edit(receipt, meeting.message(plain("after"), await meeting.picture("blue")))
+    assert len((await meeting.seen(receipt)).media) == 1
 
 
 async def proved_deletes(meeting: Meeting) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -54,6 +55,8 @@ FILE_SECONDS = 240.0
 CONNECTIONS = 32
 ADMINS_SECONDS = 300.0
 """So long a group's administrators are remembered."""
+PICTURED = 10_000
+"""Messages whose words are known to be captions; of others Telegram is asked to change the text first."""
 SIGNS = {"seen": "👀", "done": "👍", "failed": "💔"}
 """A bot may set one reaction, from Telegram's own list."""
 
@@ -74,6 +77,7 @@ class Telegram:
         }
         self._online: tuple[Bot, Gateway] | None = None
         self._admins: dict[int, tuple[float, frozenset[int]]] = {}
+        self._pictured: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._deaf_seconds = deaf_seconds
         self._sign = asyncio.Event()
 
@@ -284,7 +288,15 @@ class Telegram:
             )
         return self._receipt(message.chat, [said])
 
+    def _note_picture(self, native: tuple[int, int]) -> None:
+        self._pictured[native] = None
+        while len(self._pictured) > PICTURED:
+            self._pictured.popitem(last=False)
+
     def _receipt(self, chat: ChatRef, shown: Sequence[Message]) -> Receipt:
+        for each in shown:
+            if not each.text:
+                self._note_picture((each.chat.id, each.message_id))
         ids = tuple(inbound.message_id(chat.chat, each.message_id) for each in shown)
         return Receipt(chat=chat, ids=ids, editable=len(ids) == 1, deletable=True)
 
@@ -319,11 +331,16 @@ class Telegram:
         """Of a message that has a picture the words are its caption."""
         text = outbound.html(message)
         options = {"parse_mode": "HTML", "reply_markup": markup, **where}
+        native = where["chat_id"], where["message_id"]
+        if native in self._pictured:
+            await bot.edit_message_caption(caption=text, **options)
+            return
         try:
             await bot.edit_message_text(text=text, link_preview_options=outbound.NO_PREVIEW, **options)
         except BadRequest as error:
             if not says(error, "there is no text in the message"):
                 raise
+            self._note_picture(native)
             await bot.edit_message_caption(caption=text, **options)
 
     async def delete(self, receipt: Receipt) -> None:

@@ -47,6 +47,7 @@ def capabilities(chat: ChatRef | None, *, local_server: bool) -> Capabilities:
         album=ALBUM,
         edit_text=True,
         edit_media=True,
+        text_stays_text=True,
         delete=True,
         private=True,
         threads=True,
