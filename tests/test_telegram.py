@@ -3,6 +3,7 @@
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import SecretStr, ValidationError
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from chatelier import (
     Blob,
@@ -266,14 +267,36 @@ async def test_what_a_killed_process_did_not_confirm_comes_to_the_next_one(peer:
         assert said(await desk.gateway.next_event()).text == "before anybody listened"
 
 
-async def test_an_update_that_nobody_can_read_stops_no_other(desk: Desk) -> None:
-    desk.peer.says("x", reply_to_message={"message_id": 1, "date": 1, "chat": {"id": "no number", "type": "private"}})
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"message": "no object"},
+        {"message": {"message_id": 1, "date": 1, "chat": {"id": 1}}},
+        {"callback_query": {"id": "1", "from": {"id": 1, "is_bot": False, "first_name": "A"}, "chat_instance": "1"}},
+        {"a_newer_kind": {"of": "update"}},
+    ],
+)
+async def test_an_update_that_nobody_can_read_stops_no_other(desk: Desk, poison: dict[str, Any]) -> None:
     with structlog.testing.capture_logs():
-        desk.peer.tell(
-            {"callback_query": {"id": "1", "from": {"id": 1, "is_bot": False, "first_name": "A"}, "chat_instance": "1"}}
-        )
-        while said(await desk.event("the next")).text != "the next":
-            pass
+        desk.peer.tell(poison)
+        assert said(await desk.event("the next")).text == "the next"
+
+
+async def test_a_press_that_is_not_acknowledged_holds_up_nobody(desk: Desk) -> None:
+    (shown,) = await desk.send(Reply(text="well?", buttons=((Button(label="Again", payload="j.x.again"),),)))
+    desk.peer.fault = lambda method, _: (
+        refusal(500, "Internal Server Error") if method == "answerCallbackQuery" else None
+    )
+    desk.peer.presses(shown, "j.x.again")
+    assert isinstance((await desk.gateway.next_event()).body, Pressed)
+    assert said(await desk.event("the next")).text == "the next"
+
+
+async def test_a_group_whose_administrators_are_not_told_is_asked_for_once(desk: Desk) -> None:
+    desk.peer.fault = lambda method, _: refusal(400, "Bad Request: x") if method == "getChatAdministrators" else None
+    for _ in range(3):
+        assert not (await desk.event("hi", chat=GROUP)).admin
+    assert desk.peer.count("getChatAdministrators") == 1
 
 
 async def test_another_poller_is_named_and_survived(desk: Desk) -> None:
@@ -421,10 +444,12 @@ async def test_what_telegram_says_is_told_in_the_words_of_the_core(
         await desk.account.send(desk.text())
 
 
-async def test_a_group_that_grew_is_gone_under_its_old_id(desk: Desk) -> None:
+async def test_what_is_for_a_group_that_grew_comes_to_its_new_self(desk: Desk) -> None:
     desk.peer.chat(-5).migrated_to = -1005
-    with pytest.raises(Gone):
-        await desk.account.send(desk.text(chat=-5))
+    desk.peer.chat(-1005)
+    receipt = await desk.account.send(desk.text(chat=-5))
+    assert [each["text"] for each in desk.peer.sent(-1005)] == ["hello"]
+    assert (receipt.chat.chat, receipt.ids) == ("-1005", ("-1005.1",))
 
 
 async def test_cards_change_and_the_same_once_more_is_no_error(desk: Desk) -> None:
@@ -482,6 +507,26 @@ async def test_a_file_that_is_gone_or_too_large_is_told_in_words(desk: Desk) -> 
         await anext(desk.account.read(FileRef(platform="telegram", ref=large)))
 
 
+async def test_a_file_of_a_server_on_this_machine_is_read_from_its_folder(peer: TelegramPeer, tmp_path: Path) -> None:
+    kept = tmp_path / "photo.jpg"
+    kept.write_bytes(bytes(30 << 20))
+
+    def on_disk(method: str, given: Any) -> Response | None:
+        told = {"file_id": given.get("file_id"), "file_unique_id": "u", "file_path": str(kept)}
+        return JSONResponse({"ok": True, "result": told}) if method == "getFile" else None
+
+    peer.fault = on_disk
+    async with at_work(peer, local_server=True) as desk:
+        assert desk.account.capabilities().download == {}
+        file = FileRef(platform="telegram", ref="F", size=30 << 20)
+        pieces = [len(piece) async for piece in desk.account.read(file)]
+        assert sum(pieces) == 30 << 20
+        assert len(pieces) > 10, "never whole in memory"
+        kept.unlink()
+        with pytest.raises(Gone):
+            await anext(desk.account.read(file))
+
+
 async def test_the_token_stands_in_no_log_and_no_error(desk: Desk) -> None:
     await desk.peer.stop()
     with structlog.testing.capture_logs() as logs, pytest.raises(Unavailable) as away:
@@ -526,7 +571,10 @@ async def test_updates_that_telegram_sends_are_taken_with_its_secret_only(peer: 
             assert await sent_here(url, update, wrong) == 403
         assert await sent_here(url, update, secret) == 200
         assert said(await desk.gateway.next_event()).text == "hello"
-        assert await sent_here(url, ["no update"], secret) == 400
+        for nonsense in (["no update"], 5, {}, {"update_id": "x"}):
+            assert await sent_here(url, nonsense, secret) == 400
+        with structlog.testing.capture_logs():
+            assert await sent_here(url, {"update_id": 5, "message": "no object"}, secret) == 200, "never again"
         assert secret not in peer.token, "the secret does not give the token away"
 
 

@@ -2,18 +2,20 @@
 
 import asyncio
 import hmac
+import json
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Literal
 
 import structlog
 from telegram import Bot, BotCommand, Message, ReactionTypeEmoji, Update
 from telegram.constants import ChatAction
-from telegram.error import BadRequest, Conflict, NetworkError, TelegramError
+from telegram.error import BadRequest, ChatMigrated, Conflict, NetworkError, TelegramError
 from telegram.ext import Updater
 from telegram.request import HTTPXRequest
 
@@ -55,6 +57,7 @@ FILE_SECONDS = 240.0
 CONNECTIONS = 32
 ADMINS_SECONDS = 300.0
 """So long a group's administrators are remembered."""
+PIECE = 262_144
 PICTURED = 10_000
 """Messages whose words are known to be captions; of others Telegram is asked to change the text first."""
 SIGNS = {"seen": "👀", "done": "👍", "failed": "💔"}
@@ -78,6 +81,7 @@ class Telegram:
         self._online: tuple[Bot, Gateway] | None = None
         self._admins: dict[int, tuple[float, frozenset[int]]] = {}
         self._pictured: OrderedDict[tuple[int, int], None] = OrderedDict()
+        self._answers: set[asyncio.Task[None]] = set()
         self._deaf_seconds = deaf_seconds
         self._sign = asyncio.Event()
 
@@ -91,7 +95,7 @@ class Telegram:
     # --- the connection
 
     async def run(self, gateway: Gateway) -> None:
-        async with self._connected() as bot:
+        async with self._connected() as bot, self._acknowledging():
             self._online = bot, gateway
             try:
                 gateway.connected(self.name, f"@{bot.username}")
@@ -184,12 +188,13 @@ class Telegram:
 
     # --- what comes in
 
-    async def hook(self, data: Mapping[str, Any]) -> None:
-        """An update that Telegram sent here. Raises Unavailable: it is to be sent again."""
+    async def hook(self, data: Any) -> None:
+        """An update that Telegram sent here. Raises ValueError for what is none, Unavailable: it is to be sent again."""
         bot, _ = self._ready()
-        update = Update.de_json(dict(data), bot)
+        if not (isinstance(data, dict) and isinstance(data.get("update_id"), int)):
+            raise ValueError("not an update")
         try:
-            await self.take(update)
+            await self.take(Update.de_json(readable(data), bot))
         except NetworkError as away:
             raise Unavailable(str(away)) from away
 
@@ -207,13 +212,28 @@ class Telegram:
         try:
             await gateway.receive(event)
         except Unavailable as away:
-            if update.callback_query is not None:
-                await self._answer(bot, update.callback_query.id, words.NOT_READY)
+            self._acknowledge(bot, update, words.NOT_READY)
             raise NetworkError(str(away)) from away
-        if update.callback_query is not None:
-            await self._answer(bot, update.callback_query.id)
+        self._acknowledge(bot, update)
 
-    async def _answer(self, bot: Bot, query: str, text: str | None = None) -> None:
+    def _acknowledge(self, bot: Bot, update: Update, text: str | None = None) -> None:
+        """Of a press; the next update does not wait for it."""
+        if update.callback_query is not None:
+            answer = asyncio.create_task(self._answer(bot, update.callback_query.id, text), name=f"press {self.name}")
+            self._answers.add(answer)
+            answer.add_done_callback(self._answers.discard)
+
+    @asynccontextmanager
+    async def _acknowledging(self) -> AsyncIterator[None]:
+        """No acknowledgement outlives the connection."""
+        try:
+            yield
+        finally:
+            for answer in (answers := set(self._answers)):
+                answer.cancel()
+            await asyncio.gather(*answers, return_exceptions=True)
+
+    async def _answer(self, bot: Bot, query: str, text: str | None) -> None:
         """The button stops turning. A late answer is refused, and that is harmless."""
         try:
             await bot.answer_callback_query(query, text)
@@ -227,10 +247,11 @@ class Telegram:
         chat = int(event.chat.chat)
         asked_at, admins = self._admins.get(chat, (float("-inf"), frozenset()))
         if time.monotonic() - asked_at > ADMINS_SECONDS:
-            with suppress(TelegramError):
-                found = await bot.get_chat_administrators(chat)
-                admins = frozenset(member.user.id for member in found)
-                self._admins[chat] = time.monotonic(), admins
+            try:
+                admins = frozenset(member.user.id for member in await bot.get_chat_administrators(chat))
+            except TelegramError as error:  # until it is asked again, who was one is one
+                log.info("administrators unknown", account=self.name, chat=chat, error=str(error))
+            self._admins[chat] = time.monotonic(), admins
         return replace(event, admin=int(event.sender.removeprefix("telegram:")) in admins)
 
     async def read(self, file: FileRef) -> AsyncIterator[bytes]:
@@ -241,8 +262,14 @@ class Telegram:
         try:
             with told():
                 found = await bot.get_file(file.ref)
+                # The library puts the server's address before a path that it does not find on this machine's disk.
+                place = Path((found.file_path or "").removeprefix(f"{bot.base_file_url}/"))
+                if self._settings.local_server and place.is_absolute():
+                    async for piece in _pieces(place):
+                        yield piece
+                    return
                 data = await found.download_as_bytearray()
-        except Gone:
+        except (Gone, OperatorMust):  # of a file that is not there the library says that the token is wrong
             raise Gone(words.FILE_GONE) from None
         except Refused as no:
             if says_too_big(no):
@@ -269,14 +296,17 @@ class Telegram:
         self, bot: Bot, gateway: Gateway, message: Outgoing, chat: ChatRef, where: dict[str, Any]
     ) -> Receipt:
         known = await self._known(gateway, message.media)
-        read = _reader(gateway)
+        sending = Sending(bot, message, where, _reader(gateway), known)
         with told():
             try:
-                shown = await Sending(bot, message, where, read, known)()
+                shown = await sending()
+            except ChatMigrated as grown:
+                chat = replace(chat, chat=str(grown.new_chat_id))
+                shown = await replace(sending, where={**where, "chat_id": grown.new_chat_id})()
             except BadRequest:
                 if not known:
                     raise
-                shown = await Sending(bot, message, where, read, {})()  # Telegram may have forgotten a file
+                shown = await replace(sending, known={})()  # Telegram may have forgotten a file
         await self._remember(gateway, message.media, shown, known)
         return self._receipt(chat, shown)
 
@@ -433,9 +463,25 @@ class Listening(HTTPXRequest):
         self._sign_of_life = sign
 
     async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
-        answer = await super().do_request(*args, **kwargs)
+        """One update that the library cannot read would be asked for again for ever, and all others with it."""
+        status, body = await super().do_request(*args, **kwargs)
         self._sign_of_life.set()
-        return answer
+        with suppress(ValueError):
+            answer = json.loads(body)
+            if isinstance(answer, dict) and isinstance(answer.get("result"), list):
+                answer["result"] = [readable(update) for update in answer["result"]]
+                body = json.dumps(answer).encode()
+        return status, body
+
+
+def readable(update: dict[str, Any]) -> dict[str, Any]:
+    """The same, or one that says nothing where the library cannot read it."""
+    try:
+        Update.de_json(update, None)
+    except Exception:  # whatever the library stumbles over
+        log.exception("an update cannot be read and is left out", update=update.get("update_id"))
+        return {"update_id": update["update_id"]}
+    return update
 
 
 async def _stopped(updater: Updater) -> None:
@@ -448,6 +494,19 @@ def _reader(gateway: Gateway) -> outbound.Read:
         return b"".join([piece async for piece in gateway.blobs.open(media.blob.sha256)])
 
     return read
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    """Of a file that a Bot API server on this machine put there."""
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+    except OSError as error:
+        raise Gone(words.FILE_GONE) from error
+    try:
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            yield piece
+    finally:
+        await asyncio.to_thread(file.close)
 
 
 def _chat(account: str, id_: str = "", *, direct: bool) -> ChatRef:

@@ -52,8 +52,8 @@ def told() -> Iterator[None]:
         yield
     except RetryAfter as later:
         raise Retry(_seconds(later)) from later
-    except InvalidToken as wrong:
-        raise OperatorMust(str(wrong)) from wrong
+    except InvalidToken:
+        raise OperatorMust("Telegram does not know this token.") from None  # the library's text holds it
     except (Forbidden, ChatMigrated) as gone:
         raise Gone(str(gone)) from gone
     except BadRequest as bad:

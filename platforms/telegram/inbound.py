@@ -7,7 +7,7 @@ from telegram.constants import ChatMemberStatus, ChatType
 
 from chatelier import ChatChanged, ChatRef, Event, FileRef, Pressed, Said
 
-UPDATES = ("message", "callback_query", "my_chat_member", "pre_checkout_query")
+UPDATES = ("message", "callback_query", "my_chat_member")
 """What is asked for. Edited messages are not: a request that was handled is not handled again."""
 ANONYMOUS_ADMIN = 1087968824
 """The user that a group's anonymous administrators write as."""

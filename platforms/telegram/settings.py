@@ -54,7 +54,8 @@ class AccountSettings(Section):
     webhook: Webhook = Field(default=Webhook(), description="For `mode: webhook`.")
     local_server: bool = Field(
         default=False,
-        description="The Bot API server is your own, run with `--local`: files of up to 2,000 MB go out, and of any size come in.",
+        description="The Bot API server is your own, run with `--local` on this machine: "
+        "files of up to 2,000 MB go out, and of any size come in.",
     )
 
 
