@@ -182,8 +182,9 @@ async def test_a_job_survives_a_kill_at_every_operation(
                 if told is None:
                     await world.life(children)
                 else:
-                    # How often a card is looked at depends on the machine's speed: this life had fewer operations.
-                    assert len(told["labels"]) < n, f"nothing was killed {side} operation {n}: {told['labels']}"
+                    # How often a card is looked at depends on the machine's speed: this life had fewer operations, or was
+                    # over before its last one.
+                    assert side == "after" or len(told["labels"]) < n, f"nothing was killed: {n} of {told['labels']}"
                     missed.append(f"{n} {side}")
                 world.check(f"killed {side} operation {n} of {len(labels)}, {labels[n - 1]}")
 
