@@ -51,6 +51,7 @@ class Handling:
         self.router = Router(runtime)
         self.handled = 0
         self.refused = 0
+        self._arriving = 0
         self._tasks: Tasks = {}
         self._lines: dict[tuple[str, str], Tasks] = {}
 
@@ -60,6 +61,13 @@ class Handling:
         """Durable when it returns. Raises Unavailable when it cannot be, or when too many wait already."""
         if not self._has_room:
             raise Unavailable(chat_words.BUSY)
+        self._arriving += 1
+        try:
+            return await self._take(event)
+        finally:
+            self._arriving -= 1
+
+    async def _take(self, event: Event) -> FirstAnswer:
         try:
             event = await self.router.resolved(event)
             asking = await self._ask_first(event)
@@ -283,7 +291,8 @@ class Handling:
 
     @property
     def _has_room(self) -> bool:
-        return self.runtime.accepting and len(self._tasks) < self.runtime.settings.limits.busy_events
+        busy = len(self._tasks) + self._arriving
+        return self.runtime.accepting and busy < self.runtime.settings.limits.busy_events
 
     async def drained(self) -> None:
         """Returns when no event is being handled."""

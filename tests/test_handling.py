@@ -271,6 +271,16 @@ async def test_too_many_waiting_events_are_told_to_come_back(tmp_path: Path) -> 
         await at.answer(at.say("/help", sender="eve"))
 
 
+async def test_of_twenty_messages_at_once_as_many_are_taken_as_may_wait(tmp_path: Path) -> None:
+    gate = Gate()
+    async with studio(tmp_path, commands=[gate.command], limits={"busy_events": 3}) as at:
+        said = (at.say(f"/wait {n}", sender=f"person{n}") for n in range(20))
+        told = await asyncio.gather(*said, return_exceptions=True)
+        assert sum(isinstance(each, Unavailable) for each in told) == 17
+        gate.open.set()
+        await at.network.until(lambda: len(at.network.shown) == 3)
+
+
 async def test_words_that_are_no_command_are_answered_in_direct_chats_only(tmp_path: Path) -> None:
     async with studio(tmp_path) as at:
         assert await at.answer(at.say("hello")) == command_words.PLAIN_WORDS
