@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,7 @@ from chatelier.plugins.sketch.faults import parse
 from chatelier.plugins.sketch.models import Models
 from chatelier.plugins.sketch.server import create_app
 from comfyui import FAST, attempt, fetched, submitted, watched
-
-
-class Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+from peers.serving import PeerServer
 
 
 @asynccontextmanager
@@ -42,7 +29,7 @@ async def sketch(root: Path, *faults: str, seconds: float = 0) -> AsyncIterator[
     listening.bind(("127.0.0.1", 0))
     app = create_app(root, models=Models(), faults=parse(faults), seconds=seconds)
     config = uvicorn.Config(app, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=1)
-    served = Server(config)
+    served = PeerServer(config)
     serving = asyncio.create_task(served.serve(sockets=[listening]))
     await served.up.wait()
     comfy = ComfyServer(ServerSettings(url=f"http://127.0.0.1:{listening.getsockname()[1]}"), pace=FAST)

@@ -19,6 +19,7 @@ from chatelier.core.testing.backend import PIXEL
 
 CHILD = Path(__file__).with_name("kill_child.py")
 AT_ONCE = 8
+LIVES = 3
 LONGEST_SECONDS = 60.0
 MARK = "sent again"
 
@@ -165,34 +166,38 @@ async def test_a_job_survives_a_kill_at_every_operation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], finds: bool, edits: bool
 ) -> None:
     began = time.monotonic()
-    missed: list[str] = []
+    too_short, missed = list[tuple[int, str]](), list[str]()
     places = asyncio.Semaphore(AT_ONCE)
 
     async with nursery() as children:
-        first = World(tmp_path / "whole", finds, edits)
-        report = await first.life(children)
-        assert report is not None
-        first.check("not killed")
-        labels = report["labels"]
+        # How often a card is looked at depends on the machine's speed, so lives differ by some operations.
+        lives = []
+        for n in range(LIVES):
+            whole = World(tmp_path / f"whole-{n}", finds, edits)
+            report = await whole.life(children)
+            assert report is not None
+            whole.check("not killed")
+            lives.append(report["labels"])
+        labels = min(lives, key=len)
 
-        async def kill(n: int, side: str) -> None:
+        async def kill(n: int, side: str, again: str = "") -> None:
             async with places:
-                world = World(tmp_path / f"{n}-{side}", finds, edits)
-                told = await world.life(children, n, side)
-                if told is None:
+                world = World(tmp_path / f"{n}-{side}{again}", finds, edits)
+                if await world.life(children, n, side) is None:
                     await world.life(children)
-                else:
-                    # How often a card is looked at depends on the machine's speed: this life had fewer operations, or was
-                    # over before its last one.
-                    assert side == "after" or len(told["labels"]) < n, f"nothing was killed: {n} of {told['labels']}"
+                elif again:
                     missed.append(f"{n} {side}")
+                else:
+                    too_short.append((n, side))
                 world.check(f"killed {side} operation {n} of {len(labels)}, {labels[n - 1]}")
 
         async with asyncio.TaskGroup() as runs:
             for n in range(1, len(labels) + 1):
                 for side in ("before", "after"):
                     runs.create_task(kill(n, side))
-    assert len(missed) < len(labels), f"not even half of the kills happened: {missed}"
+        for n, side in too_short:
+            await kill(n, side, "-again")
+    assert len(missed) <= 4, missed
     with capsys.disabled():
         print(  # noqa: T201 - the issue asks for n
             f"\nkill test, finds={finds} edits={edits}: n = {len(labels)}, {2 * len(labels)} kills, {time.monotonic() - began:.0f} s"

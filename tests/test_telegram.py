@@ -3,6 +3,7 @@
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from chatelier import (
     Retry,
     Said,
     Settings,
+    Tx,
     Unavailable,
     Uncertain,
 )
@@ -49,7 +51,7 @@ from chatelier.platforms.telegram import Plugin
 from chatelier.platforms.telegram.adapter import Telegram
 from chatelier.platforms.telegram.dialect import TelegramDialect
 from chatelier.platforms.telegram.limits import TEXT
-from chatelier.platforms.telegram.records import FILES
+from chatelier.platforms.telegram.records import FILES, SentFile
 from chatelier.platforms.telegram.settings import AccountSettings, TelegramSettings, Webhook
 from chatelier.testing import ScriptedGateway
 from networks import healthy, on_line, telegram_settings
@@ -94,10 +96,15 @@ class Desk:
         return Outgoing(key=token(), chat=where, text=document(words))
 
 
-@asynccontextmanager
-async def at_work(peer: TelegramPeer, **changes: Any) -> AsyncIterator[Desk]:
+def scripted() -> ScriptedGateway:
     gateway = ScriptedGateway()
     gateway.declare([FILES])
+    return gateway
+
+
+@asynccontextmanager
+async def at_work(peer: TelegramPeer, **changes: Any) -> AsyncIterator[Desk]:
+    gateway = scripted()
     account = Telegram("telegram", telegram_settings(peer, **changes))
     async with on_line(account, gateway):
         yield Desk(peer, gateway, account)
@@ -322,13 +329,13 @@ async def test_a_network_that_was_away_is_found_again(desk: Desk) -> None:
 async def test_a_wrong_token_is_the_operators_affair(peer: TelegramPeer) -> None:
     account = Telegram("telegram", telegram_settings(peer).model_copy(update={"token": SecretStr("1:wrong")}))
     with pytest.raises(OperatorMust, match="@BotFather"):
-        await account.run(ScriptedGateway())
+        await account.run(scripted())
 
 
 async def test_a_connection_on_which_nothing_is_heard_is_made_anew(peer: TelegramPeer) -> None:
     account = Telegram("telegram", telegram_settings(peer), deaf_seconds=0.2)
     with pytest.raises(Unavailable, match="gave no answer"):
-        await account.run(ScriptedGateway())
+        await account.run(scripted())
 
 
 async def test_without_a_connection_nothing_is_sent(peer: TelegramPeer) -> None:
@@ -385,6 +392,20 @@ async def test_a_file_is_uploaded_once(desk: Desk) -> None:
     *_, (_, given) = [call for call in desk.peer.calls if call[0] == "sendPhoto"]
     assert given["photo"] == again["photo"][-1]["file_id"]
     assert (await desk.send(Reply(media=(await desk.picture(document=True),))))[0]["document"]
+
+
+async def test_the_ids_of_files_are_forgotten_after_a_month(peer: TelegramPeer) -> None:
+    gateway = scripted()
+
+    async def work(tx: Tx) -> None:
+        for n in range(250):
+            age = timedelta(days=31 if n else 29)
+            await tx.insert(FILES, SentFile(key=str(n), file_id="x", created=datetime.now(UTC) - age))
+
+    await gateway.store.atomically(work)
+    async with on_line(Telegram("telegram", telegram_settings(peer)), gateway):
+        await peer.until(lambda: peer.count("getUpdates"))
+        assert [each.key for each in await gateway.store.find(FILES, order="created")] == ["0"]
 
 
 async def test_a_file_that_telegram_forgot_is_uploaded_again(desk: Desk) -> None:
@@ -544,8 +565,7 @@ async def hooked(peer: TelegramPeer, **webhook: Any) -> AsyncIterator[tuple[Desk
     account = telegram_settings(peer, mode="webhook", webhook=Webhook(**webhook))
     section = TelegramSettings(**dict(account))
     whole = Settings(http=Http(port=0, public_url=PUBLIC)).with_sections({"platforms.telegram": section})
-    plugin, platforms, routes, gateway = Plugin(), list[Platform](), list[Any](), ScriptedGateway()
-    gateway.declare([FILES])
+    plugin, platforms, routes, gateway = Plugin(), list[Platform](), list[Any](), scripted()
     plugin.register_routes(routes.append, whole)
     plugin.register_platforms(platforms.append, whole)
     (platform,) = platforms
@@ -591,7 +611,7 @@ async def test_an_update_that_cannot_be_stored_is_not_acknowledged(peer: Telegra
 async def test_a_webhook_without_an_address_is_the_operators_affair(peer: TelegramPeer) -> None:
     account = Telegram("telegram", telegram_settings(peer, mode="webhook"))
     with pytest.raises(OperatorMust, match="public_url"):
-        await account.run(ScriptedGateway())
+        await account.run(scripted())
 
 
 # --- the configuration

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +59,8 @@ FILE_SECONDS = 240.0
 CONNECTIONS = 32
 ADMINS_SECONDS = 300.0
 """So long a group's administrators are remembered."""
+REMEMBERED = timedelta(days=30)
+"""The ids of files that were sent, looked through whenever the account comes on line."""
 PIECE = 262_144
 PICTURED = 10_000
 """Messages whose words are known to be captions; of others Telegram is asked to change the text first."""
@@ -99,6 +103,7 @@ class Telegram:
             self._online = bot, gateway
             try:
                 gateway.connected(self.name, f"@{bot.username}")
+                await self._forget_old(gateway)
                 if self.is_hooked:
                     await self._hooked(bot)
                 else:
@@ -434,6 +439,13 @@ class Telegram:
             with suppress(ChatelierError):
                 await gateway.store.atomically(work)
 
+    async def _forget_old(self, gateway: Gateway) -> None:
+        """A file that is sent again after so long is uploaded again."""
+        before = datetime.now(UTC) - REMEMBERED
+        with suppress(ChatelierError):
+            while old := await gateway.store.find(FILES, order="created", until=before):
+                await gateway.store.atomically(partial(_delete, old))
+
     def _ready(self) -> tuple[Bot, Gateway]:
         if self._online is None:
             raise Unavailable(words.OFFLINE.format(account=self.name))
@@ -482,6 +494,11 @@ def readable(update: dict[str, Any]) -> dict[str, Any]:
         log.exception("an update cannot be read and is left out", update=update.get("update_id"))
         return {"update_id": update["update_id"]}
     return update
+
+
+async def _delete(files: Sequence[SentFile], tx: Tx) -> None:
+    for file in files:
+        await tx.delete(FILES, file.key)
 
 
 async def _stopped(updater: Updater) -> None:

@@ -9,7 +9,7 @@ import json
 import re
 import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from peers.serving import PeerServer
 
 KEY = "cd-test-key"
 PNG = bytes.fromhex(
@@ -152,7 +154,7 @@ class DeployPeer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._client = httpx.AsyncClient(trust_env=False, timeout=5)
-        self._server: _Server | None = None
+        self._server: PeerServer | None = None
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -167,7 +169,7 @@ class DeployPeer:
         listening.bind(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]
         config = uvicorn.Config(self._app(), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        self._server = _Server(config)
+        self._server = PeerServer(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         await self._server.up.wait()
 
@@ -394,17 +396,3 @@ def with_a_wrong_token(url: str, said: Webhook) -> list[tuple[str, Webhook]]:
 def twice_and_out_of_order(url: str, said: Webhook) -> list[tuple[str, Webhook]]:
     stale = said | {"status": "queued", "outputs": []}
     return [(url, said), (url, stale), (url, said)]
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

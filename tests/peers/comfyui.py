@@ -23,6 +23,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from peers.serving import PeerServer
+
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc000000301010018dd8db00000000049454e44ae426082"
 )
@@ -482,22 +484,13 @@ def _about(entry: dict[str, Any]) -> str:
     return str(message.get("data", {}).get("prompt_id", "")) if isinstance(message, dict) else ""
 
 
-class _Server(uvicorn.Server):
+class _Server(PeerServer):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.up = asyncio.Event()
         self.down = asyncio.Event()
 
     async def main_loop(self) -> None:
         await self.down.wait()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def answer(status: int, body: Any = None, *, kind: str = "application/json", **headers: str) -> Fault:

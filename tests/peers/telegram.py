@@ -24,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from peers.serving import PeerServer
+
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the vendor's own documentation
 TEXT, CAPTION = 4096, 1024
 PHOTO_BYTES, FILE_BYTES, DOWNLOAD_BYTES = 10 << 20, 50 << 20, 20 << 20
@@ -123,7 +125,7 @@ class TelegramPeer:
         self._update_ids = itertools.count(700_000_001)
         self._file_ids = itertools.count(1)
         self._polls = 0
-        self._server: _Server | None = None
+        self._server: PeerServer | None = None
 
     # --- what a test does
 
@@ -146,7 +148,7 @@ class TelegramPeer:
         listening.bind(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]
         config = uvicorn.Config(self._app(), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
-        self._server = _Server(config)
+        self._server = PeerServer(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         await self._server.up.wait()
 
@@ -613,17 +615,3 @@ def _answer(refusal: Refusal) -> JSONResponse:
 def too_many(seconds: int) -> JSONResponse:
     """What a fault may answer."""
     return _answer(Refusal(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds))
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
