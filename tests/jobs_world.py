@@ -81,12 +81,16 @@ class View:
 
 
 class Server(FakeBackend):
-    """Notes an attempt that it is given twice."""
+    """Notes an attempt that it is given twice, and how often it let go of what it keeps."""
 
     def __init__(self, name: str = "fake") -> None:
         super().__init__(name, hold=True)
         self.given_twice: list[str] = []
         self.knew: set[str] = set()
+        self.freed = 0
+
+    async def free(self) -> None:
+        self.freed += 1
 
     async def submit(self, attempt: Attempt) -> str:
         if attempt.id in self.knew:

@@ -100,11 +100,12 @@ async def test_a_failure_names_the_node_and_what_it_said(run) -> None:  # type: 
 async def test_a_blocked_node_is_a_note_beside_the_success() -> None:
     run = next(run for run in EDGES if any(m["type"] == "execution_error" for m in run.messages))
     async with ComfyPeer(replay(run)).live() as peer, serving(peer, PATIENT) as comfy:
-        _, ended = await submitted(comfy, attempt(run.graph))
+        seen, ended = await submitted(comfy, attempt(run.graph))
     assert ended.state == "done"
     assert [output.node for output in ended.outputs] == ["4"]
     assert len(ended.notes) == 1
     assert "PreviewImage" in ended.notes[0]
+    assert seen[-1].notes == ended.notes, "told while it runs too: who asks the server later is not told by it"
 
 
 async def test_a_file_deleted_on_the_server_is_gone_when_it_is_fetched() -> None:

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from chatelier import Progress, Refused, Unavailable
+from chatelier import Gone, Progress, Refused, Unavailable
 from chatelier.plugins.comfyui.server import ComfyServer
 from chatelier.plugins.comfyui.settings import ServerSettings
 from chatelier.plugins.sketch.faults import parse
@@ -63,6 +63,30 @@ async def test_a_picture_is_made_and_fetched(tmp_path: Path) -> None:
     assert ended.started_at is not None
     assert ended.ended_at is not None
     assert ended.started_at <= ended.ended_at
+
+
+def clean_away(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.unlink()
+
+
+async def test_a_cached_file_that_was_cleaned_away_is_made_anew_once_the_cache_is_freed(tmp_path: Path) -> None:
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 48, "batch_size": 1, "color": 255}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+    async with sketch(tmp_path) as comfy:
+        await submitted(comfy, attempt(graph))
+        clean_away(tmp_path / "temp")
+        cached = attempt(graph)
+        _, ended = await submitted(comfy, cached)
+        with pytest.raises(Gone):
+            await fetched(comfy, cached, 0, ended)
+        await comfy.free()
+        anew = attempt(graph)
+        _, ended = await submitted(comfy, anew)
+        assert await fetched(comfy, anew, 0, ended)
 
 
 async def test_a_picture_of_ours_is_sent_and_worked_on(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from chatelier import (
     JOBS,
     Attempt,
+    BadInput,
     Ended,
     Gone,
     Job,
@@ -31,7 +32,7 @@ from chatelier.core.generation.results import info
 from chatelier.core.generation.workflow_commands import wanted_run
 from chatelier.core.leases import held
 from chatelier.core.testing.gateway import PICTURE
-from jobs_world import CHAT, FETCH_SECONDS, QUEUE_SECONDS, RUN_SECONDS, Server, Worker, World
+from jobs_world import ATTEMPTS_AT_MOST, CHAT, FETCH_SECONDS, QUEUE_SECONDS, RUN_SECONDS, Server, Worker, World
 
 
 @pytest.fixture
@@ -243,16 +244,93 @@ async def test_a_process_for_one_account_takes_no_other_jobs(world: World) -> No
 # --- fetching
 
 
-async def test_a_result_that_the_server_no_longer_has_is_told(world: World) -> None:
-    async def cleaned_up(*_: object) -> None:
-        raise Gone("cleaned up")
+async def nothing_more(*_: object) -> None:
+    """It is well again."""
 
-    world.server.before_fetch = cleaned_up
+
+async def gone(*_: object) -> None:
+    raise Gone("cleaned up")
+
+
+async def test_a_result_that_the_server_no_longer_has_is_made_again(world: World) -> None:
+    world.server.before_fetch = gone
     await ordered(world)
     world.server.finish()
+    await world.clock.advance(2)
+    again = await the_job(world)
+    assert (again.state, again.attempts, again.outputs) == ("running", 2, ())
+    assert world.server.freed == 1, "or its cache would name the same file again"
+    world.server.before_fetch = nothing_more
+    world.server.finish()
+    await world.clock.advance(2)
+    job = await the_job(world)
+    assert (job.state, len(await results_of(world.store, job.key))) == ("done", 1)
+
+
+async def test_but_not_again_and_again(world: World) -> None:
+    world.server.before_fetch = gone
+    world.server.hold = False
+    await ordered(world)
+    await world.clock.advance(10)
+    job = await the_job(world)
+    assert (job.state, job.words, job.attempts) == ("failed", words.OUTPUT_GONE, ATTEMPTS_AT_MOST)
+
+
+THREE = tuple(Output(n=n, node="1", name=f"{n}.png") for n in range(3))
+
+
+@pytest.mark.parametrize("error", [Gone("cleaned up"), Refused("too large"), BadInput("no picture")])
+async def test_one_result_that_cannot_be_had_does_not_cost_the_others(world: World, error: Exception) -> None:
+    async def second_is_bad(_: Attempt, output: Output) -> None:
+        if output.n == 1:
+            raise error
+
+    world.server.before_fetch = second_is_bad
+    await ordered(world)
+    world.server.finish("", Ended(state="done", outputs=THREE))
     await world.clock.advance(5)
     job = await the_job(world)
-    assert (job.state, job.words) == ("failed", words.OUTPUT_GONE)
+    assert (job.state, [one.n for one in await results_of(world.store, job.key)]) == ("done", [0, 2])
+    assert "1 of 3 results is missing" in await told(world)
+
+
+async def test_nor_does_one_that_never_comes(world: World) -> None:
+    async def first_hangs(_: Attempt, output: Output) -> None:
+        if output.n == 0:
+            await asyncio.Event().wait()
+
+    world.server.before_fetch = first_hangs
+    await ordered(world)
+    world.server.finish("", Ended(state="done", outputs=THREE))
+    await world.clock.advance(FETCH_SECONDS + 5)
+    assert (await the_job(world)).state == "storing"
+    await world.clock.advance(FETCH_SECONDS + 15)
+    job = await the_job(world)
+    assert (job.state, [one.n for one in await results_of(world.store, job.key)]) == ("done", [1, 2])
+    assert "1 of 3 results is missing" in await told(world)
+
+
+async def test_text_without_a_word_is_no_result(world: World) -> None:
+    await ordered(world)
+    world.server.finish("", Ended(state="done", outputs=(Output(n=0, node="1", name="words", text=" \n"),)))
+    await world.clock.advance(2)
+    job = await the_job(world)
+    assert (job.state, job.words) == ("failed", words.NO_OUTPUT)
+
+
+async def test_what_was_left_out_is_told_by_the_next_process_too(world: World) -> None:
+    worker = await ordered(world)
+    (run,) = world.server.runs.values()
+    run.progress = Progress(phase="running", fraction=0.6, notes=("one part did not run",))
+    world.server.wake()
+    await world.clock.advance(2)
+    await worker.crash()
+    await world.clock.advance(31)
+    world.start()
+    await world.clock.advance(1)
+    world.server.finish()
+    await world.clock.advance(2)
+    assert (await told(world)).count("one part did not run") == 1
 
 
 async def test_bytes_that_are_no_picture_are_told(world: World) -> None:
@@ -302,6 +380,46 @@ async def test_outputs_that_are_stored_are_not_fetched_again(world: World) -> No
     await world.clock.advance(30)
     assert (await the_job(world)).state == "done"
     assert fetched == [0, 1, 1, 2]
+
+
+# --- time
+
+
+async def test_what_a_job_ran_is_not_counted_as_waiting(world: World) -> None:
+    await world.order("ada")
+    await world.clock.advance(QUEUE_SECONDS - 10)
+    world.start()
+    await world.clock.advance(5)
+    assert (await the_job(world)).state == "running"
+    await world.clock.advance(60)
+    world.server.finish("", Ended(state="lost"))
+    await world.clock.advance(2)
+    job = await the_job(world)
+    assert (job.state, job.attempts) == ("running", 2)
+    world.server.finish()
+    await world.clock.advance(2)
+    assert (await the_job(world)).state == "done"
+
+
+async def test_a_run_whose_start_nobody_told_says_nothing_of_how_long_it_takes(world: World) -> None:
+    world.server.after_submit = lambda attempt: waits(world, attempt)
+    await ordered(world)
+    await world.clock.advance(20)
+    world.server.finish()
+    await world.clock.advance(2)
+    await world.order("ada")
+    (done, waiting) = await world.jobs()
+    assert done.state == "done"
+    assert "about" not in (await status_lines(world.store, [waiting]))[0]
+
+
+async def test_a_place_is_told_of_all_that_wait_and_behind_a_thousand_no_number(world: World) -> None:
+    for n in range(words.PLACES_TOLD + 2):
+        await world.take(f"person {n}", all_orders=2_000)
+    jobs = sorted(await world.store.find(JOBS, order="created", limit=2_000), key=lambda job: (job.turn, job.key))
+    lines = await status_lines(world.store, [jobs[0], jobs[-3], jobs[-1]])
+    assert ["place 1 " in lines[0], "place 1000 " in lines[1]] == [True, True]
+    assert f"behind {words.PLACES_TOLD} others" in lines[2]
 
 
 # --- which server

@@ -28,7 +28,7 @@ from chatelier import (
 )
 from chatelier.core.chat import words
 from chatelier.core.chat.buttons import NUMBERINGS
-from chatelier.core.chat.line import IDLE_SECONDS, PAGE, TRIES, Line
+from chatelier.core.chat.line import DELIVERY_SECONDS, IDLE_SECONDS, PAGE, TRIES, Line
 from chatelier.core.chat.outbox import MESSAGES, Address, Message, post
 from chatelier.core.errors import Lost
 from chatelier.core.registered import KINDS
@@ -82,21 +82,23 @@ class Desk:
         self.running.cancel()
         await asyncio.wait({self.running})
 
-    async def say(self, *replies: Reply | str, chat: str = "room", replaces: str = "", wait: float = 0) -> Message:
+    async def say(
+        self, *replies: Reply | str, chat: str = "room", replaces: str = "", job: str = "", wait: float = 0
+    ) -> Message:
         """The last of these as it stands when everything is quiet."""
         self._said += 1
         said = [Reply(text=reply) if isinstance(reply, str) else reply for reply in replies]
         to, cause = Address(chat=self.network.chat(chat), sender="fake:ada", reply_to="7"), f"said {self._said}"
-        rows = await self.store.atomically(lambda tx: post(tx, to, said, cause=cause, replaces=replaces))
+        rows = await self.store.atomically(lambda tx: post(tx, to, said, cause=cause, replaces=replaces, job=job))
         await self.quiet(wait)
         return await self.row(rows[-1].key)
 
-    async def post(self, to: Address, text: str) -> None:
+    async def post(self, to: Address, text: str, event: str = "") -> None:
         """One reply with a cause of its own, and no pause after it."""
         cause = f"posted to {to.chat.chat}: {text}"
 
         async def work(tx: Tx) -> None:
-            await post(tx, to, [Reply(text=text)], cause=cause)
+            await post(tx, to, [Reply(text=text)], cause=cause, event=event)
 
         await self.store.atomically(work)
 
@@ -143,6 +145,14 @@ def always(error: Exception) -> Callable[[Outgoing], None]:
 
 def only_in(chat: str, trouble: Callable[[Outgoing], None]) -> Callable[[Outgoing], None]:
     return lambda message: trouble(message) if message.chat.chat == chat else None
+
+
+def only_with(text: str, trouble: Callable[[Outgoing], None]) -> Callable[[Outgoing], None]:
+    return lambda message: trouble(message) if text in repr(message.text) else None
+
+
+def with_media(trouble: Callable[[Outgoing], None]) -> Callable[[Outgoing], None]:
+    return lambda message: trouble(message) if message.media else None
 
 
 async def test_what_is_said_in_a_conversation_comes_in_its_order(desk: Desk) -> None:
@@ -221,11 +231,13 @@ async def test_a_wait_is_kept_when_it_cannot_be_stored(desk: Desk) -> None:
 @pytest.mark.parametrize("error", [Refused("too rude"), Gone("no such chat"), OperatorMust("wrong token")])
 async def test_what_can_never_be_sent_fails_in_words_and_lets_the_rest_go(desk: Desk, error: Exception) -> None:
     desk.network.before_send = once(error)
-    failed = await desk.say("never", "after it")
-    failed, after = sorted([row async for row in _rows(desk)], key=lambda row: row.place)
+    await desk.say("never", "after it")
+    failed, after, *instead = sorted([row async for row in _rows(desk)], key=lambda row: row.place)
     assert (failed.state, failed.words) == ("failed", str(error))
     assert after.state == "sent"
-    assert desk.network.texts == ["after it"]
+    told = [] if isinstance(error, Gone) else [words.not_sent(str(error), "")]
+    assert desk.network.texts == ["after it", *told]
+    assert [row.instead_of for row in instead] == [failed.key] * len(told)
 
 
 async def _rows(desk: Desk) -> AsyncIterator[Message]:
@@ -270,6 +282,59 @@ async def test_a_network_that_is_away_for_an_hour_loses_nothing(desk: Desk) -> N
     desk.network.before_send = lambda _: None
     await desk.quiet(61)
     assert desk.network.texts == ["hello", "world"]
+
+
+async def test_a_message_that_never_goes_holds_up_its_conversation_no_longer_than_it_must(desk: Desk) -> None:
+    """An upload that always times out, while all else goes."""
+    desk.network.before_send = only_with("too long", always(TimeoutError("no answer")))
+    failed = await desk.say("too long", chat="stuck")
+    behind = await desk.say("behind it", chat="stuck")
+    for n in range(30):
+        await desk.say(f"elsewhere {n}", wait=60)
+    assert [(await desk.row(row.key)).state for row in (failed, behind)] == ["failed", "sent"]
+    assert desk.network.texts[-1] != "behind it"
+    assert words.not_sent("no answer", "") in desk.network.texts
+
+
+async def test_nor_where_nobody_else_writes_but_its_own_person(desk: Desk) -> None:
+    desk.network.before_send = only_with("too long", always(TimeoutError("no answer")))
+    await desk.say("too long")
+    for n in range(20):
+        await desk.post(Address(chat=desk.network.chat("room"), sender="fake:ada"), f"answer {n}", event=f"event {n}")
+        await desk.quiet(60)
+    assert desk.network.texts[:2] == ["answer 0", "answer 1"]
+
+
+async def test_a_network_that_is_away_for_a_day_gives_up_and_tells_once_it_is_back(desk: Desk) -> None:
+    desk.network.before_send = always(ConnectionRefusedError("away"))
+    row = await desk.say("hello", wait=DELIVERY_SECONDS + 120)
+    assert (await desk.row(row.key)).state == "failed"
+    desk.network.before_send = lambda _: None
+    await desk.quiet(61)
+    assert desk.network.texts == [words.not_sent("away", "")]
+
+
+async def test_a_network_that_always_asks_to_wait_is_not_asked_for_ever(desk: Desk) -> None:
+    desk.network.before_send = only_with("hello", always(Retry(3_000)))
+    row = await desk.say("hello", wait=DELIVERY_SECONDS + 3_001)
+    assert (await desk.row(row.key)).state == "failed"
+    assert len(desk.network.texts) == 1
+
+
+async def test_words_that_stand_in_for_a_message_are_not_stood_in_for(desk: Desk) -> None:
+    desk.network.before_send = always(Refused("no"))
+    await desk.say("hello", wait=10)
+    assert [row.instead_of != "" async for row in _rows(desk)] == [False, True]
+    assert desk.network.texts == []
+
+
+async def test_a_result_that_the_network_refuses_is_told_in_the_cards_place(desk: Desk) -> None:
+    card = await desk.say("Waiting …")
+    desk.network.before_edit = desk.network.before_send = with_media(always(Refused("that file is too large")))
+    await desk.say(Reply(text="here it is", media=(PICTURE,)), replaces=card.key, job="a1b2")
+    (told,) = desk.network.texts
+    assert "that file is too large" in told
+    assert "/show a1b2" in told
 
 
 async def test_a_plugin_that_always_fails_is_given_up(desk: Desk) -> None:

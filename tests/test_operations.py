@@ -6,17 +6,18 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from chatelier import ChatRef, Job, Runtime, Said, Unavailable, hookimpl
+from chatelier import ChatRef, Job, Runtime, Said, Tx, Unavailable, hookimpl
 from chatelier.core.cli.main import main
 from chatelier.core.cli.serve import listening
 from chatelier.core.generation import words
+from chatelier.core.generation.outages import OUTAGES, Outage
 from chatelier.core.generation.roster import is_draining, set_draining, set_standing
 from chatelier.core.registered import KINDS
 from chatelier.core.testing.logs import sent_to
@@ -334,6 +335,21 @@ async def test_an_outage_that_nobody_was_told_of_is_not_told_to_be_over(tmp_path
         studio.backend.down = False
         await studio.minutes(10)
         assert (len(studio.network.shown), watches.told) == (1, [])
+
+
+async def test_an_outage_of_a_backend_that_was_taken_out_of_the_config_is_forgotten(tmp_path: Path) -> None:
+    studio, watches = Studio(tmp_path), Watches()
+    long_ago = studio.clock.now() - timedelta(days=30)
+
+    async def away_since_then(tx: Tx) -> None:
+        await tx.insert(OUTAGES, Outage(key="removed", since=long_ago, told=long_ago))
+
+    async with studio.gateway(watches) as runtime:
+        await studio.said_by_ada(runtime)
+        await studio.store.atomically(away_since_then)
+    async with studio.gateway(watches):
+        await studio.minutes(1)
+        assert await studio.store.find(OUTAGES, order="since") == []
 
 
 @pytest.mark.parametrize("change", [{"draining": True}, {"disabled": True}])

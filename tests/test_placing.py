@@ -278,6 +278,33 @@ async def test_a_server_goes_on_with_the_models_that_it_has_loaded_but_not_for_e
     assert 3 < turn <= 3 + PASSED_SECONDS / 10
 
 
+async def test_nobody_behind_the_first_is_passed_over_for_ever_either(world: World) -> None:
+    """Five that need models of their own, among many that need what both servers have loaded."""
+    servers = Server("one"), Server("two")
+    for n in range(60):
+        await world.order(f"person {n}")
+    for n, job in enumerate(await world.jobs()):
+        await with_model(world, job, f"{n}.safetensors" if n in range(2, 7) else "a.safetensors")
+    world.start(*servers)
+    begun: list[str] = []
+    begun_at: dict[str, float] = {}
+    since = world.clock.monotonic()
+    while len(begun) < 60:
+        await world.clock.advance(5)
+        for server in servers:
+            for run in server.runs.values():
+                name = run.attempt.graph["1"]["inputs"]["model_name"]
+                if run.attempt.id not in begun:
+                    begun.append(run.attempt.id)
+                    begun_at.setdefault(name, world.clock.monotonic() - since)
+            oldest = next((key for key, run in server.runs.items() if run.ended is None), None)
+            if oldest:
+                server.finish(oldest)
+    own = [at for name, at in begun_at.items() if not name.startswith("a.")]
+    assert len(own) == 5
+    assert max(own) <= PASSED_SECONDS + 5 * len(own)
+
+
 async def test_tags_that_a_workflow_asks_for_are_kept(world: World) -> None:
     class Tagged(Server):
         async def describe(self) -> Description:
@@ -417,33 +444,64 @@ async def test_a_job_that_was_lost_on_one_server_goes_to_another_one(world: Worl
     assert (job.backend, job.attempts, job.tried) == ("second", 2, ("a first",))
 
 
+class Sized(Server):
+    """memory: bytes of its device."""
+
+    def __init__(self, name: str, memory: int) -> None:
+        super().__init__(name)
+        self.memory = memory
+
+    async def describe(self) -> Description:
+        return replace(await super().describe(), memory=self.memory)
+
+
+TOO_LITTLE = Ended(state="failed", words="It ran out of memory.", transient=True, out_of_memory=True)
+
+
+async def test_the_last_attempt_waits_for_the_larger_server_that_is_away(world: World) -> None:
+    small, large = Sized("a small one", 8), Sized("b large", 24)
+    await world.order("ada")
+    world.start(small, large)
+    await world.clock.advance(1)
+    large.down = True
+    for _ in range(2):
+        small.finish("", TOO_LITTLE)
+        await world.clock.advance(10)
+    (job,) = await world.jobs()
+    assert (job.state, job.attempts) == ("queued", 2)
+    large.down = False
+    await world.clock.advance(60)
+    assert await at(world) == ["b large"]
+
+
+async def test_and_says_that_memory_was_too_little_when_that_one_stays_away(world: World) -> None:
+    small, large = Sized("a small one", 8), Sized("b large", 24)
+    await world.order("ada")
+    world.start(small, large)
+    await world.clock.advance(1)
+    large.down = True
+    for _ in range(2):
+        small.finish("", TOO_LITTLE)
+        await world.clock.advance(10)
+    await world.clock.advance(QUEUE_SECONDS)
+    (job,) = await world.jobs()
+    assert (job.state, job.words) == ("expired", "It ran out of memory.")
+
+
 async def test_what_is_too_large_for_one_server_goes_to_a_larger_one(world: World) -> None:
-    class Sized(Server):
-        def __init__(self, name: str, memory: int) -> None:
-            super().__init__(name)
-            self.memory = memory
-            self.freed = 0
-
-        async def describe(self) -> Description:
-            return replace(await super().describe(), memory=self.memory)
-
-        async def free(self) -> None:
-            self.freed += 1
-
     small, middle, large = Sized("a small one", 8), Sized("b middle", 8), Sized("c large", 24)
     await world.order("ada")
     world.start(small, middle, large)
     await world.clock.advance(1)
     assert await at(world) == ["a small one"]
-    too_little = Ended(state="failed", words="It ran out of memory.", transient=True, out_of_memory=True)
-    small.finish("", too_little)
+    small.finish("", TOO_LITTLE)
     await world.clock.advance(1)
     assert (await at(world), small.freed) == (["c large"], 1)
-    large.finish("", too_little)
+    large.finish("", TOO_LITTLE)
     await world.clock.advance(1)
     (job,) = await world.jobs()
     assert (job.state, job.attempts, large.freed) == ("running", 3, 1), "nobody is larger, so it is tried once more"
-    next(server for server in (small, middle, large) if server.name == job.backend).finish("", too_little)
+    next(server for server in (small, middle, large) if server.name == job.backend).finish("", TOO_LITTLE)
     await world.clock.advance(1)
     (job,) = await world.jobs()
     assert (job.state, job.words) == ("failed", "It ran out of memory.")

@@ -170,7 +170,7 @@ async def test_what_cannot_be_done_has_no_button(tmp_path: Path) -> None:
     async with chat(tmp_path, workflows=[SAME, FIXED_SEED]) as here:
         for text in ("/same a fox", "/fixed a fox"):
             shown = await here.made(text)
-            assert not {words.VARY, words.upscale(1)} & set(labels(shown))
+            assert not {words.VARY, words.upscale(1, AT_ONCE)} & set(labels(shown))
             assert "no workflow named upscale" in (await here.send(press_of(shown, "upscale"))).text
             refused = await here.send(press_of(shown, "vary"))
             assert "takes no seed" in refused.text
@@ -185,7 +185,7 @@ def press_of(shown: Shown, verb: Any) -> Pressed:
 async def test_words_have_nothing_to_enlarge_and_no_original(here: Chat) -> None:
     shown = await here.gives(Output(n=0, node="1", name="words", text="a fox, they say"))
     assert "a fox, they say" in shown.text
-    assert not {words.ORIGINAL, words.upscale(1)} & set(labels(shown))
+    assert not {words.ORIGINAL, words.upscale(1, AT_ONCE)} & set(labels(shown))
     assert (await here.send(press_of(shown, "original"))).text == words.NO_ORIGINAL
     assert (await here.send(press_of(shown, "upscale"))).text == words.NO_PICTURE
 
@@ -279,7 +279,7 @@ async def test_vary_that_cannot_be_is_answered_in_words(here: Chat) -> None:
     for text in ("/vary --count 0", f"/vary --count {AT_ONCE + 1}", "/vary --count many"):
         assert "count" in (await here.say(text)).text.lower()
     for text in ("/vary 0", "/vary 2", "/vary 55"):
-        assert "You have made 1" in (await here.say(text)).text
+        assert "You have made one" in (await here.say(text)).text
     assert "no such job" in (await here.say("/vary nothing")).text
     form = Submitted(form=OnJob(job=key(shown), verb="vary").payload, values={"count": 1_000})
     assert "count" in (await here.send(form)).text.lower()
@@ -344,8 +344,7 @@ async def test_upscale_takes_the_picture_and_keeps_it(here: Chat) -> None:
 
 async def test_upscale_of_several_pictures_says_so_and_is_one_order(here: Chat) -> None:
     shown = await here.gives(*(file(n) for n in range(AT_ONCE + 2)))
-    assert words.upscale(AT_ONCE) in labels(shown)
-    assert str(AT_ONCE) in words.upscale(AT_ONCE)
+    assert f"🔍 Upscale the first {AT_ONCE}" in labels(shown)
     await here.press(shown, "Upscale")
     await here.pictures(1 + AT_ONCE)
     enlarged = (await here.jobs())[1:]
@@ -379,7 +378,7 @@ async def test_upscale_says_when_the_picture_is_gone(here: Chat) -> None:
     assert (await here.press(shown, "Original")).text == words.NO_ORIGINAL
     told = await here.say(f"/show {key(shown)}")
     assert words.RESULT_GONE in told.text
-    assert not {words.ORIGINAL, words.upscale(1)} & set(labels(told))
+    assert not {words.ORIGINAL, words.upscale(1, AT_ONCE)} & set(labels(told))
 
 
 class Closed:

@@ -6,7 +6,6 @@ Only the holder of the account's lease runs it; the lease's fence is checked in 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, ParamSpec, TypeVar, cast
@@ -21,7 +20,7 @@ from .buttons import NUMBERINGS, Numbering
 from .capabilities import Capabilities
 from .fit import begins_as_media, fit, numbered
 from .messages import ChatRef, Outgoing, Receipt, Reply
-from .outbox import MESSAGES, Message, moment_of
+from .outbox import MESSAGES, Message, moment_of, post_instead
 from .pace import Pace
 from .platform import Deletes, Edits, Finds, Platform, Signals
 
@@ -31,7 +30,13 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 TRIES = 8
-"""Sends of one message that fail though the network is there."""
+"""Sends of one message that fail because of the platform's code."""
+PROOFS = 3
+"""Failures of one message, each after the network did something else: then the message is to blame, not the network …"""
+STUCK_SECONDS = 900.0
+"""… once it has failed for so long. A network may be half away for a while."""
+DELIVERY_SECONDS = 86_400.0
+"""Until a message is given up that a network does not take, whatever the reason: it holds up all behind it."""
 EDIT_TRIES = 3
 """Edits that fail so; then the final state follows the card instead."""
 LONGEST_PAUSE_SECONDS = 60.0
@@ -53,6 +58,15 @@ CLOSED_CARDS = 1_000
 """Remembered, so that a late edit does not bring progress back over a result."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """About a message that failed. since: the first time. at: the last time. proofs: failures before which the network showed life."""
+
+    since: float
+    at: float
+    proofs: int = 0
+
+
 @dataclass(slots=True)
 class Lane:
     """One conversation's queue. Messages go before edits; of a card's edits only the latest stays."""
@@ -62,6 +76,8 @@ class Lane:
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     send_after: float = 0.0
     edit_after: float = 0.0
+    doubt: Doubt | None = None
+    """About the first message."""
 
 
 class Line:
@@ -78,6 +94,7 @@ class Line:
         self._queued: set[str] = set()
         self._rows: dict[str, Message] = {}
         self._pace = Pace()
+        self._alive_at = float("-inf")
         self._tasks: asyncio.TaskGroup
         self._closed: OrderedDict[str, None] = OrderedDict()
 
@@ -107,6 +124,8 @@ class Line:
             for row in rows:
                 if row.key not in self._queued:
                     self._queued.add(row.key)
+                    if row.event and not row.job:
+                        self._is_alive()  # it answers what came from the network just now
                     if len(self._rows) < ROWS:
                         self._rows[row.key] = row
                     lane = self._lane(row.conversation)
@@ -115,6 +134,9 @@ class Line:
             before, place = place, rows[-1].place if rows else place
             if len(rows) < PAGE or place == before:
                 return place.partition(".")[0]  # a page of one place: the rest is found when these are sent
+
+    def _is_alive(self) -> None:
+        self._alive_at = self._clock.monotonic()
 
     def _lane(self, conversation: str) -> Lane:
         """Its lane, served by a task of its own as long as there is something to do."""
@@ -176,17 +198,19 @@ class Line:
         try:
             await self._deliver(key, lane)
         except Retry as later:
-            lane.send_after = self._clock.monotonic() + later.after
-            await self._write(key, state="pending", due=self._clock.now() + timedelta(seconds=later.after))
-            return
+            if not await self._gives_up(key, lane, str(later)):
+                lane.send_after = self._clock.monotonic() + later.after
+                await self._write(key, state="pending", due=self._clock.now() + timedelta(seconds=later.after))
+                return
         except Trouble as trouble:
             log.warning("send failed", account=self._platform.name, message=key, error=str(trouble))
-            if (pause := await self._unsure(key, trouble)) is not None:
+            if (pause := await self._unsure(key, lane, trouble)) is not None:
                 lane.send_after = self._clock.monotonic() + pause
                 return
         except (Refused, Gone) as no:
-            await self._fail(key, str(no))
+            await self._fail(key, no)
         lane.messages.popleft()
+        lane.doubt = None
         self._queued.discard(key)
 
     async def _deliver(self, key: str, lane: Lane) -> None:
@@ -269,7 +293,7 @@ class Line:
         for n, part in enumerate(parts[row.part :]):
             if n:
                 await self._turn(row)
-            receipt = await asked(self._platform.send, part)
+            receipt = await self._asked(self._platform.send, part)
             row = await self._sent_part(row, receipt, len(parts))
         if row.state != "sent":  # nothing to show, or fewer parts than before a restart
             await self._write(row.key, state="sent")
@@ -294,7 +318,7 @@ class Line:
         ):
             return False
         try:
-            receipt = await asked(platform.edit, card.receipts[0], parts[0])
+            receipt = await self._asked(platform.edit, card.receipts[0], parts[0])
         except (Refused, Gone):
             return False
         # The card's row gives the native message's id to the row that it now shows.
@@ -373,13 +397,19 @@ class Line:
         pause = AWAY_SECONDS
         try:
             pause = self._can(message.chat).rate.edit_seconds
-            await asked(cast(Edits, self._platform).edit, receipt, message)
+            await self._asked(cast(Edits, self._platform).edit, receipt, message)
         except Retry as later:
             lane.edits.setdefault(card, (receipt, message))
             pause = later.after
         except Exception as error:  # noqa: BLE001 - a platform's code may raise anything; a lost progress edit is no loss
             log.info("progress not shown", account=self._platform.name, message=card, error=str(error))
         lane.edit_after = self._clock.monotonic() + pause
+
+    async def _asked(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Like `asked`; an answer shows that the network is there."""
+        answer = await asked(call, *args, **kwargs)
+        self._is_alive()
+        return answer
 
     async def _pause(self, lane: Lane, seconds: float) -> None:
         """Until then, or until something moves in the lane: a message does not wait for an edit's budget."""
@@ -390,21 +420,45 @@ class Line:
             for wait in waits:
                 wait.cancel()
 
-    async def _fail(self, key: str, why: str) -> None:
+    async def _fail(self, key: str, error: Exception) -> None:
+        """It is never sent. Its conversation is told, unless that is gone."""
+        why = str(error)
         log.warning("message failed", account=self._platform.name, message=key, error=why)
-        with suppress(Gone):
-            await self._write(key, state="failed", words=why)
 
-    async def _unsure(self, key: str, trouble: "Trouble") -> float | None:
+        async def work(tx: Tx) -> None:
+            await self._check(tx)
+            row = await tx.get(MESSAGES, key)
+            if row is None:
+                return
+            await tx.replace(MESSAGES, replace(row, state="failed", words=why))
+            if not row.instead_of and (row.job or not (isinstance(error, Gone) or why == words.MAYBE_SENT)):
+                await post_instead(tx, row, words.not_sent(why, row.job))
+
+        await self._store.atomically(work)
+
+    async def _unsure(self, key: str, lane: Lane, trouble: "Trouble") -> float | None:
         """Seconds to wait before the next try; None when there is none."""
         row = await self._store.get(MESSAGES, key)
         if row is None:
             return None
         if row.tries + 1 >= TRIES and not trouble.is_passing:
-            await self._fail(key, str(trouble))
+            await self._fail(key, trouble)
+            return None
+        if await self._gives_up(key, lane, str(trouble)):
             return None
         await self._write(key, tries=row.tries + 1)
-        return min(LONGEST_PAUSE_SECONDS, 2.0**row.tries)
+        return min(LONGEST_PAUSE_SECONDS, 2.0 ** min(row.tries, 10))
+
+    async def _gives_up(self, key: str, lane: Lane, why: str) -> bool:
+        """Whether it has failed for so long, or so surely by its own fault, that it is failed for good."""
+        now, before = self._clock.monotonic(), lane.doubt
+        is_proof = before is not None and self._alive_at > before.at
+        doubt = Doubt(before.since, now, before.proofs + is_proof) if before else Doubt(now, now)
+        lane.doubt, failing = doubt, now - doubt.since
+        if failing < DELIVERY_SECONDS and (failing < STUCK_SECONDS or doubt.proofs < PROOFS):
+            return False
+        await self._fail(key, TimeoutError(why))
+        return True
 
     async def _write(self, key: str, **changes: object) -> Message:
         """Raises Gone when the row was deleted."""

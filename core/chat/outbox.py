@@ -23,6 +23,7 @@ class Message(Record):
     shown: "conversation|id" of each native message, so that an answer to it finds it. replaces: the card whose place it takes.
     again: a part may have been sent before; that is said with it. repeated: which part. due: not before this moment.
     tries: sends that failed though the network was there.
+    instead_of: the message that could not be sent, for words that tell so; nothing is sent in their stead.
     answers: the id of the message that asked; it gets `sign`, where the network has such, once this one is out.
     """
 
@@ -46,6 +47,7 @@ class Message(Record):
     order: str = ""
     job: str = ""
     replaces: str = ""
+    instead_of: str = ""
     words: str = ""
     answers: str = ""
     sign: Literal["", "seen", "done", "failed"] = ""
@@ -91,6 +93,7 @@ async def post(
     order: str = "",
     job: str = "",
     replaces: str = "",
+    instead_of: str = "",
     sign: Literal["", "seen", "done", "failed"] = "",
 ) -> tuple[Message, ...]:
     """Put replies into the outbox, in this order. Their keys follow from `cause`, so that doing it again is Exists, never twice."""
@@ -117,12 +120,31 @@ async def post(
             order=order,
             job=job,
             replaces=replaces,
+            instead_of=instead_of,
             answers=to.reply_to,
             sign=sign,
             created=tx.now,
         )
         rows.append(await tx.insert(MESSAGES, row))
     return tuple(rows)
+
+
+async def post_instead(tx: Tx, failed: Message, text: str) -> None:
+    """Words to a conversation in the place of a message that cannot be sent there; they take its card's place too."""
+    reply = Reply(text=text, private=bool(failed.private_to), quote=bool(failed.reply_to))
+    to = Address(chat=failed.chat, sender=failed.private_to, reply_to=failed.answers, native=failed.native)
+    await post(
+        tx,
+        to,
+        [reply],
+        cause=f"instead of {failed.key}",
+        event=failed.event,
+        order=failed.order,
+        job=failed.job,
+        replaces=failed.replaces,
+        instead_of=failed.key,
+        sign="failed",
+    )
 
 
 async def message_in(reads: Reads, chat: ChatRef, id_: str) -> Message | None:

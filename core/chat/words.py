@@ -1,5 +1,7 @@
 """Sentences of the chat layer."""
 
+from .markup import escape
+
 MAYBE_SENT = "it may have been sent twice already; nobody can tell"
 DONE_BELOW = "Done, see below."
 BUSY = "I am very busy right now. Please try again in a minute."
@@ -9,6 +11,12 @@ BUTTON_OTHERS = "Only the person who asked for it, or an operator, may do that."
 NOT_YOURS = "That menu belongs to somebody else."
 QUESTION_LAPSED = "That question was open for a minute and has lapsed. Please start again."
 REPLACED = "a newer message took its place"
+
+
+def not_sent(why: str, job: str) -> str:
+    """Where a message cannot be shown. job: the one whose result it was, "" for none."""
+    elsewhere = f" `/show {job}` shows it in another chat." if job else ""
+    return f"⚠️ I could not send what belongs here: {escape(why.rstrip('.'))}.{elsewhere}"
 
 
 def sent_again(text: str) -> str:

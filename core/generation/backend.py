@@ -35,6 +35,7 @@ class Progress:
 
     ahead: jobs before it at the backend while it waits, None for unknown. fraction: 0 to 1 of the graph. title: of the current node.
     preview: an encoded picture (JPEG, PNG or WebP) of the state so far, or empty. started_at: once it runs, by the backend's clock.
+    notes: what will be said beside its success, as far as that is known; it outlives the process that heard it.
     """
 
     phase: Literal["waiting", "running"]
@@ -43,6 +44,7 @@ class Progress:
     title: str = ""
     preview: bytes = b""
     started_at: datetime | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from ..clock import Clock
 from ..errors import ChatelierError
 from ..log import get_logger
 from ..people.operators import Operators, tell
-from ..storage import Kind, Record, Store, Time, Tx
+from ..storage import Kind, Query, Record, Store, Time, Tx
 from ..supervise import in_time
 from ..telling import Telling
 from . import words
@@ -33,7 +33,7 @@ class Outage(Record):
     told: Time | None = None
 
 
-OUTAGES = Kind(name="outages", record=Outage)
+OUTAGES = Kind(name="outages", record=Outage, queries=(Query((), "since"),))
 
 
 class Outages:
@@ -53,6 +53,7 @@ class Outages:
         self._patience = timedelta(minutes=minutes)
         self._moved = asyncio.Event()
         self._known: dict[str, Outage | None] = {}
+        self._are_others_forgotten = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -60,6 +61,7 @@ class Outages:
         try:
             while True:
                 self._moved.clear()
+                await self._forget_others()
                 for member in self._fleet.members.values():
                     try:
                         await self._look(member)
@@ -86,6 +88,25 @@ class Outages:
             is_due = outage.told is None and self._clock.now() - outage.since >= self._patience
             if is_due and member.standing.is_open:
                 self._known[name] = await self._tell(member)
+
+    async def _forget_others(self) -> None:
+        """Those of backends that are not configured any more: one that comes back a month later was not away for a month."""
+        if self._are_others_forgotten:
+            return
+        try:
+            found = await self._store.find(OUTAGES, order="since", limit=10_000)
+            others = [outage.key for outage in found if outage.key not in self._fleet.members]
+
+            async def work(tx: Tx) -> None:
+                for key in others:
+                    if await tx.get(OUTAGES, key):
+                        await tx.delete(OUTAGES, key)
+
+            if others:
+                await self._store.atomically(work)
+            self._are_others_forgotten = True
+        except ChatelierError as away:
+            log.warning("old outages not forgotten yet", error=str(away))
 
     async def _begun(self, member: Member) -> Outage:
         async def work(tx: Tx) -> Outage:

@@ -21,6 +21,10 @@ AGAIN_SECONDS = 30.0
 """How long it holds who can take a job while no backend changes: models that fail somewhere are forgiven after a while."""
 UNKNOWN_SECONDS = 10.0
 """Of a run of which nothing is known yet."""
+LEAST_SECONDS = 0.1
+"""Of any run: one that came from a cache says little of the next."""
+TRIES_WITH_LITTLE = 2
+"""Attempts that a job may spend where its memory may be too little again; what is left is kept for a backend with more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class Placing:
             seconds = member.seconds.get(workflow)
             if seconds is None:
                 seconds = usual / member.weight
+            seconds = max(seconds, LEAST_SECONDS)
             # Jobs before it: other people's, as it said at the last look, and ours as they are now.
             expected = (member.others + len(member.given) + 1) * seconds
             if models and member.models and models <= member.models:
@@ -112,17 +117,22 @@ class Placing:
         return first
 
     def _kept_warm(self, first: Choice, waiting: Sequence[Candidate]) -> Choice | None:
-        """Another job that needs the models which this backend has loaded, if the first one may still be passed over."""
+        """Another job that needs the models which this backend has loaded, if all before it may still be passed over."""
         head, member = first.candidate, first.member
         if not member.models or head.models == member.models or not head.models:
             return None
         now = self._clock.monotonic()
-        if head.passed_at is not None and now - head.passed_at >= PASSED_SECONDS:
-            return None
+        passed: list[Candidate] = []
         for other in waiting:
-            if other.models == member.models and member.name in self.able(other):
-                head.passed_at = now if head.passed_at is None else head.passed_at
+            if member.name not in self.able(other):
+                continue
+            if other.models == member.models:
+                for one in passed:
+                    one.passed_at = now if one.passed_at is None else one.passed_at
                 return Choice(other, member)
+            if other.passed_at is not None and now - other.passed_at >= PASSED_SECONDS:
+                return None
+            passed.append(other)
         return None
 
     def note_seconds(self, found: Iterable[Runs]) -> None:
@@ -145,6 +155,8 @@ class Placing:
             candidate.generation, candidate.again_at = self._fleet.generation, now + AGAIN_SECONDS
             known = self._sorted_out_once(candidate)
             candidate.able, candidate.cannot = self._preferred(candidate, known), known.cannot
+            if known.able and not candidate.able:
+                candidate.cannot = Cannot(words.WAITS_FOR_MEMORY, for_ever=False)
         return candidate.able
 
     def _sorted_out_once(self, candidate: Candidate) -> Sorted:
@@ -178,11 +190,17 @@ class Placing:
         return able, Cannot(f"{words.NO_BACKEND}: {reasons}." if reasons else words.NO_BACKEND, for_ever)
 
     def _preferred(self, candidate: Candidate, known: Sorted) -> Mapping[str, Member]:
-        """Of these, if there are such: with more memory than was too little; not tried yet; that run its models."""
+        """Of these, if there are such: with more memory than was too little; not tried yet; that run its models.
+
+        None at all while the last attempts are kept for one with more memory that does not answer.
+        """
         now, job = self._clock.monotonic(), candidate.job
         if not (job.memory or job.tried or known.leaves_models_out):
             return known.able
         able = list(known.able.values())
+        larger = self._larger(candidate) if job.memory else ()
+        if larger and len(job.tried) >= TRIES_WITH_LITTLE and not any(member.name in known.able for member in larger):
+            return {}
         for is_preferred in (
             lambda member: not job.memory or member.description.memory > job.memory,
             lambda member: member.name not in job.tried,
@@ -190,6 +208,16 @@ class Placing:
         ):
             able = [member for member in able if is_preferred(member)] or able
         return {member.name: member for member in able}
+
+    def _larger(self, candidate: Candidate) -> list[Member]:
+        """Those with more memory than was too little for it, whether they answer now or not."""
+        return [
+            member
+            for member in self._fleet.members.values()
+            if member.description.memory > candidate.job.memory
+            and member.standing.is_open
+            and not self._lack(candidate, member)
+        ]
 
     def _lack(self, candidate: Candidate, member: Member) -> str:
         """What keeps it from running there for ever, "" for nothing."""

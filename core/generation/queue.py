@@ -1,6 +1,7 @@
 """Who is before whom, and about how long it takes."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -8,10 +9,8 @@ from ..clock import Clock
 from ..storage import Reads, Store
 from . import words
 from .fleet import Fleet
-from .jobs import JOBS, RUNS, Job
+from .jobs import JOBS, ORDERS, RUNS, WORKLOADS, Job
 
-SHOWN = 1_000
-"""Jobs whose place is told; nobody who waits behind so many minds which place it is."""
 FRESH_SECONDS = 2.0
 """How old a place may be that is shown: to find it, all that waits is read."""
 AT_BACKENDS = ("submitting", "submitted")
@@ -21,16 +20,20 @@ AT_BACKENDS = ("submitting", "submitted")
 class Line:
     """All open jobs as they stood at one moment.
 
-    places: of each that waits here; 1 is next. running: how many jobs each backend runs. away: no backend answers.
+    turns: of the first thousand that wait here, with their keys. begun: jobs that a backend has and does not run yet, before these.
+    running: how many jobs each backend runs. away: no backend answers.
     """
 
-    places: Mapping[str, int] = field(default_factory=dict)
+    turns: Sequence[tuple[str, str]] = ()
+    begun: int = 0
     running: Mapping[str, int] = field(default_factory=dict)
     away: bool = False
 
     def place(self, job: Job) -> int:
-        """How many begin before it, and itself; 0 when nothing is before it."""
-        return self.places.get(job.key) or (job.seen.ahead if job.seen and job.seen.ahead else 0)
+        """How many begin before it, and itself: 1 is next; 0 when nothing is before it. Over `PLACES_TOLD` it is at least that."""
+        if not job.ready:
+            return job.seen.ahead if job.seen and job.seen.ahead else 0
+        return self.begun + bisect_left(self.turns, (job.turn, job.key)) + 1
 
     def seconds_left(self, job: Job, usual: float | None) -> float | None:
         """About how long until it is done, None for unknown."""
@@ -38,20 +41,24 @@ class Line:
             return None
         if job.state == "running":
             return usual * (1 - ((job.seen.fraction if job.seen else None) or 0.0))
-        before = self.place(job) - 1 + sum(self.running.values())
-        return usual * (1 + math.ceil(max(0, before) / max(1, len(self.running))))
+        place = self.place(job)
+        if place > words.PLACES_TOLD:
+            return None
+        before = max(0, place - 1) + sum(self.running.values())
+        return usual * (1 + math.ceil(before / max(1, len(self.running))))
 
 
 async def line_now(reads: Reads, *, away: bool = False) -> Line:
-    """Read it. A job that was given to a backend and does not run yet is before all that wait here."""
-    waiting = await reads.find(JOBS, {"ready": True}, order="turn", limit=SHOWN)
+    """Read it."""
+    most = words.PLACES_TOLD
+    waiting = await reads.find(JOBS, {"ready": True}, order="turn", limit=most)
     begun = 0
     for state in AT_BACKENDS:
-        begun += len(await reads.find(JOBS, {"state": state}, order="created", limit=SHOWN))
+        begun += len(await reads.find(JOBS, {"state": state}, order="created", limit=most))
     running: dict[str, int] = {}
-    for job in await reads.find(JOBS, {"state": "running"}, order="created", limit=SHOWN):
+    for job in await reads.find(JOBS, {"state": "running"}, order="created", limit=most):
         running[job.backend] = running.get(job.backend, 0) + 1
-    return Line({job.key: n for n, job in enumerate(waiting, start=1 + begun)}, running, away)
+    return Line([(job.turn, job.key) for job in waiting], begun, running, away)
 
 
 class Queue:
@@ -82,8 +89,10 @@ async def usual_seconds(reads: Reads, workflow: str) -> float | None:
 
 async def open_jobs(reads: Reads, person: str) -> list[Job]:
     """A person's jobs that have not ended, the oldest first."""
-    recent = await reads.find(JOBS, {"person": person}, order="created", descending=True, limit=200)
-    return [job for job in reversed(recent) if job.open]
+    load = await reads.get(WORKLOADS, person)
+    orders = [await reads.get(ORDERS, key) for key in load.orders] if load else []
+    jobs = [await reads.get(JOBS, key) for order in orders if order for key in order.jobs]
+    return [job for job in jobs if job and job.open]
 
 
 async def status_lines(reads: Reads, jobs: Sequence[Job]) -> list[str]:

@@ -71,8 +71,8 @@ def originals(job: Job, results: Sequence[Result]) -> tuple[Media, ...]:
 
 
 def pictures(results: Sequence[Result]) -> tuple[Blob, ...]:
-    """Those that can be enlarged, no more than are taken at once."""
-    return tuple(result.blob for result in results if result.blob is not None and result.blob.kind == "image")[:AT_ONCE]
+    """Those that can be enlarged, `AT_ONCE` at a time."""
+    return tuple(result.blob for result in results if result.blob is not None and result.blob.kind == "image")
 
 
 def file_name(job: Job, result: Result) -> str:
@@ -93,7 +93,7 @@ def buttons(job: Job, results: Sequence[Result], offers: Collection[Verb]) -> tu
     }
     rows: tuple[tuple[tuple[Verb, str], ...], ...] = (
         (("again", words.AGAIN), ("vary", words.VARY), ("tweak", words.TWEAK)),
-        (("upscale", words.upscale(len(enlarged))), ("original", words.ORIGINAL), ("info", words.INFO)),
+        (("upscale", words.upscale(len(enlarged), AT_ONCE)), ("original", words.ORIGINAL), ("info", words.INFO)),
         (("hide", words.HIDE), ("up", words.UP), ("down", words.DOWN)),
     )
     return tuple(

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from itertools import chain
+from typing import Any, Literal, TypeVar, cast
 
 from structlog.contextvars import bind_contextvars
 
@@ -17,7 +18,7 @@ from ..media.blob import Blob, Blobs
 from ..media.references import refer
 from ..storage import Store, Tx
 from ..streams import closing
-from ..supervise import guarded, in_time
+from ..supervise import guarded, in_time, reason
 from ..workflows.choices import models_of
 from . import results, words
 from .backend import Attempt, Backend, Ended, Output, Progress
@@ -48,6 +49,11 @@ QUICK_SECONDS = 1.0
 """Results that are here within so long are stored together with the end of their job."""
 QUICK_OUTPUTS = 4
 """At most so many of them."""
+OUTPUTS_AT_ONCE = 4
+"""Results of one job that are fetched at a time."""
+MAY_PASS = (OperatorMust, Unavailable, TimeoutError)
+"""Why a result is not here yet, but may be later: a full disk, a server that does not answer."""
+NOT_FETCHED = (Gone, BadInput, Refused, *MAY_PASS)
 BEGIN_SECONDS = 0.3
 """Until it is written that a job began: one that has ended by then needs no such record."""
 SILENT_SECONDS = 5.0
@@ -171,7 +177,7 @@ class JobRun:
         if self.cancelled.is_set():
             await self._end("cancelled", "")
         elif self._has_expired():
-            await self._end("expired", words.QUEUED_TOO_LONG)
+            await self._end("expired", self.job.words or words.QUEUED_TOO_LONG)
         elif self.job.attempts >= self.shop.attempts:
             await self._end("failed", self.job.words or words.LOST)
         else:
@@ -354,6 +360,7 @@ class JobRun:
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
             changed = replace(job, seen=seen, claims=0 if _further(seen, job.seen) else job.claims)
+            changed = replace(changed, notes=_each_once(job.notes, item.notes))
             if item.phase == "running" and job.state != "running":
                 until = tx.now + timedelta(seconds=self._run_seconds)
                 changed = replace(changed, state="running", started=self._began, until=until, claims=0)
@@ -400,13 +407,14 @@ class JobRun:
     async def _done_there(self, ended: Ended) -> None:
         """What can be had at once is stored with the job's end; otherwise it is *storing* until all of it is here."""
         shown = self.job.shown_nodes
-        outputs = tuple(output for output in ended.outputs if not shown or output.node in shown)
+        outputs = tuple(one for one in ended.outputs if _says_something(one) and (not shown or one.node in shown))
         if not outputs:
             await self._end("failed", " ".join(ended.notes) or words.NO_OUTPUT)
             return
         started = ended.started_at or self.job.started or self._began
         run_ms = _milliseconds(started, ended.ended_at or self.shop.clock.now())
-        self.shop.fleet.note_run(self.job.backend, self._models, well=True, seconds=(self.job.workflow, run_ms / 1000))
+        seconds = (self.job.workflow, run_ms / 1000) if started else None
+        self.shop.fleet.note_run(self.job.backend, self._models, well=True, seconds=seconds)
         here = await self._fetched_quickly(outputs)
 
         async def work(tx: Tx) -> Job:
@@ -414,7 +422,14 @@ class JobRun:
             await self._mark_attempt(tx, "ended")
             if job.cancel:
                 return await end(tx, job, "cancelled", "")
-            job = replace(job, outputs=outputs, run_ms=run_ms, notes=ended.notes, started=started, ended=tx.now)
+            job = replace(
+                job,
+                outputs=outputs,
+                run_ms=run_ms,
+                notes=_each_once(job.notes, ended.notes),
+                started=started,
+                ended=tx.now,
+            )
             rows = [await self._keep(tx, job, output, here[output.n]) for output in outputs if output.n in here]
             if len(rows) < len(outputs):
                 return await tx.replace(JOBS, replace(job, state="storing", claims=0))
@@ -441,25 +456,38 @@ class JobRun:
     # --- storing → done
 
     async def _store_results(self) -> None:
-        attempt = self._attempt()
+        """Each output that can be had. Where others cannot, the job is done without them, and says so."""
         have = {result.n for result in await results_of(self.shop.store, self.job.key)}
-        try:
-            for output in self.job.outputs:
-                if output.n not in have:
-                    limit = self.shop.clock.sleep(self.shop.fetch_seconds)
-                    await in_time(self._store_one(attempt, output), limit)
-        except Gone:
-            await self._end("failed", words.OUTPUT_GONE)
-            return
-        except (BadInput, Refused) as bad:
-            await self._end("failed", words.output_unusable(str(bad)))
-            return
-        except OperatorMust as full:
-            log.error("cannot store a result", job=self.job.key, error=str(full))
-            await self._fetch_later(words.DISK_FULL)
-        except (Unavailable, TimeoutError):
-            await self._fetch_later(words.OUTPUT_GONE)
-        await self._done()
+        failures = await self._fetched([output for output in self.job.outputs if output.n not in have])
+        if any(isinstance(failure, MAY_PASS) for failure in failures) and self._may_fetch_later:
+            log.warning("results not stored", job=self.job.key, reasons=[reason(failure) for failure in failures])
+            await self._give_back(self._soon(FETCH_AGAIN_SECONDS))
+        why = next((_why_not_fetched(failure) for failure in failures), "")
+        if not failures:
+            await self._done()
+        elif len(failures) < len(self.job.outputs):
+            await self._done(words.without(len(failures), len(self.job.outputs), why))
+        elif all(isinstance(failure, Gone) for failure in failures):
+            # Of a job that was cached there, the files may have been cleaned away long ago.
+            await self.shop.fleet.free(self.job.backend)
+            await self._requeue(sentence=why)
+        else:
+            await self._end("failed", why)
+
+    async def _fetched(self, outputs: Sequence[Output]) -> list[Exception]:
+        """Why some of these are not stored, or nothing. All have one limit in time. Raises what has to do with none of them."""
+        attempt, clock = self._attempt(), self.shop.clock
+        until, at_once = clock.monotonic() + self.shop.fetch_seconds, asyncio.Semaphore(OUTPUTS_AT_ONCE)
+
+        async def store(output: Output) -> None:
+            async with at_once:
+                await in_time(self._store_one(attempt, output), clock.sleep(max(0.0, until - clock.monotonic())))
+
+        found = await asyncio.gather(*map(store, outputs), return_exceptions=True)
+        failures = [failure for failure in found if failure is not None]
+        if other := next((failure for failure in failures if not isinstance(failure, NOT_FETCHED)), None):
+            raise other
+        return cast(list[Exception], failures)
 
     async def _store_one(self, attempt: Attempt, output: Output) -> None:
         blob = await self._bytes_of(attempt, output)
@@ -489,23 +517,23 @@ class JobRun:
             ),
         )
 
-    async def _fetch_later(self, sentence: str) -> None:
-        """Keep the job and try again, until the limit: what was made is not thrown away lightly."""
+    @property
+    def _may_fetch_later(self) -> bool:
+        """What was made is not thrown away lightly."""
         since = self.job.ended or self.job.created
-        if (self.shop.clock.now() - since).total_seconds() > self.shop.fetch_seconds:
-            await self._end("failed", sentence)
-            raise Settled
-        await self._give_back(self._soon(FETCH_AGAIN_SECONDS))
+        return (self.shop.clock.now() - since).total_seconds() <= self.shop.fetch_seconds
 
-    async def _done(self) -> None:
+    async def _done(self, note: str = "") -> None:
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
+            job = replace(job, notes=(*job.notes, note)) if note else job
             return await self._closed(tx, job, await results_of(tx, job.key))
 
         self.job = await self.shop.store.atomically(work)
 
     async def _closed(self, tx: Tx, job: Job, found: Sequence[Result]) -> Job:
-        await note_run(tx, job.workflow, job.backend, job.run_ms)
+        if job.started is not None:
+            await note_run(tx, job.workflow, job.backend, job.run_ms)
         return await close(tx, job, "done", results.reply(job, found, self.shop.offers(job.workflow)))
 
     # --- the ways out
@@ -526,17 +554,21 @@ class JobRun:
         counts: the backend may have taken it. memory: of the device that had too little. Raises Settled.
         """
         attempts = self.job.attempts if counts else self.job.attempts - 1
+        began = self.job.started or self._began
+        # What it ran, it did not wait.
+        expires = self.job.expires + (self.shop.clock.now() - began if began else timedelta())
         lost: Literal["lost", "ended"] = "lost" if counts else "ended"
         if self.cancelled.is_set():
             await self._end("cancelled", "", attempt=lost)
-        elif self._has_expired():
+        elif self.shop.clock.now() >= expires:
             await self._end("expired", sentence or words.QUEUED_TOO_LONG, attempt=lost)
         elif attempts >= self.shop.attempts:
             await self._end("failed", sentence or self.job.words or words.LOST, attempt=lost)
         else:
             await self._give_back(
-                self.job.expires,
+                expires,
                 attempt=lost,
+                expires=expires,
                 state="queued",
                 ready=True,
                 attempts=attempts,
@@ -545,6 +577,10 @@ class JobRun:
                 seen=None,
                 started=None,
                 until=None,
+                outputs=(),
+                notes=(),
+                run_ms=0,
+                ended=None,
                 words=sentence,
             )
         raise Settled
@@ -634,6 +670,24 @@ class JobRun:
             log.info("cancel not delivered", backend=self.job.backend, job=self.job.key, error=str(error))
             return False
         return True
+
+
+def _says_something(output: Output) -> bool:
+    return output.text is None or bool(output.text.strip())
+
+
+def _why_not_fetched(failure: Exception) -> str:
+    match failure:
+        case BadInput() | Refused():
+            return words.output_unusable(str(failure))
+        case OperatorMust():
+            return words.DISK_FULL
+        case _:
+            return words.OUTPUT_GONE
+
+
+def _each_once(*notes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain(*notes)))
 
 
 def _further(seen: Seen, before: Seen | None) -> bool:

@@ -96,7 +96,7 @@ async def _upscale(call: Call, job: Job, _: Values) -> None:
     name = picture_input(workflow) if workflow else ""
     if workflow is None or not name:
         raise BadInput(words.NO_UPSCALE)
-    found = results.pictures(await results_of(call.runtime.store, job.key))
+    found = results.pictures(await results_of(call.runtime.store, job.key))[: results.AT_ONCE]
     if not found:
         raise BadInput(words.NO_PICTURE)
     command = command_for(workflow)

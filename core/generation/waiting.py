@@ -1,5 +1,7 @@
 """The head of the line: the first of all jobs that wait, by turn, as this process knows them."""
 
+from dataclasses import replace
+
 from ..clock import Clock
 from ..storage import Scalar, Store
 from .jobs import JOBS, Job
@@ -104,5 +106,7 @@ class Waiting:
 
 
 def _same(known: Candidate | None, job: Job) -> Candidate:
-    """What was found out about a job holds as long as it is unchanged."""
-    return known if known is not None and known.job.version == job.version else Candidate.of(job)
+    """What was found out about a job holds as long as it is unchanged; that it was passed over, always."""
+    if known is None or known.job.version == job.version:
+        return known or Candidate.of(job)
+    return replace(Candidate.of(job), passed_at=known.passed_at)

@@ -32,6 +32,7 @@ DRAINING = (
     "Nothing new is taken just now, because the operator is about to change something. Please try again in a while."
 )
 NO_BACKEND = "Nothing here can run that right now"
+WAITS_FOR_MEMORY = "It needs a server with more memory, and that one does not answer right now"
 CRASHED = "It stopped twice in a row without getting any further, so I gave up on it."
 LOST = "The server lost it several times, so I gave up on it."
 QUEUED_TOO_LONG = "It waited too long for a free server."
@@ -48,6 +49,8 @@ HIDDEN = "Hidden."
 RATED = "Thank you."
 
 BAR_CELLS = 12
+PLACES_TOLD = 1_000
+"""Nobody who waits behind so many minds which place it is."""
 
 
 def span(value: float) -> str:
@@ -65,9 +68,15 @@ def bar(fraction: float) -> str:
     return f"{'▰' * full}{'▱' * (BAR_CELLS - full)} {min(99, int(fraction * 100))} %"
 
 
+def _place(place: int | None) -> str:
+    if not place:
+        return ""
+    return f"place {place}" if place <= PLACES_TOLD else f"behind {PLACES_TOLD} others"
+
+
 def card_waiting(title: str, place: int | None = None, left: float | None = None, *, away: bool = False) -> str:
     """While it waits: its place in the queue (1 is next) and about how long, or that there is no telling."""
-    parts = [f"place {place}" if place else "", NONE_ANSWERS if away else f"about {span(left)}" if left else ""]
+    parts = [_place(place), NONE_ANSWERS if away else f"about {span(left)}" if left else ""]
     told = ", ".join(part for part in parts if part)
     return f"**{escape(title)}**\nWaiting" + (f" · {told}" if told else " …")
 
@@ -100,9 +109,16 @@ def output_unusable(why: str) -> str:
     return f"The server gave a result that cannot be used. {why}"
 
 
-def upscale(pictures: int) -> str:
-    """The button, which says so when it takes several."""
-    return "🔍 Upscale" if pictures == 1 else f"🔍 Upscale all {pictures}"
+def without(missing: int, total: int, why: str) -> str:
+    """Beside those results that are here."""
+    return f"{missing} of {total} results {'is' if missing == 1 else 'are'} missing. {why}"
+
+
+def upscale(pictures: int, most: int) -> str:
+    """The button, which says so when it takes several, or not all."""
+    if pictures == 1:
+        return "🔍 Upscale"
+    return f"🔍 Upscale all {pictures}" if pictures <= most else f"🔍 Upscale the first {most}"
 
 
 def cannot_vary(title: str) -> str:
@@ -167,7 +183,7 @@ def status(job: "Job", place: int, left: float | None) -> str:
     """Title, state, place and about how long, with its id."""
     seen = job.seen
     how = bar(seen.fraction) if job.state == "running" and seen and seen.fraction is not None else job.state
-    told = [how, f"place {place}" if place else ""]
+    told = [how, _place(place)]
     if seen and seen.away:
         told.append(AWAY if job.attempt else NONE_ANSWERS)
     elif left:

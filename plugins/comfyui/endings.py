@@ -10,8 +10,6 @@ from chatelier import (
     outputs_of_results,
     ran_out_of_memory,
     words_of_error,
-    words_of_rejection,
-    words_of_skipped,
 )
 
 from . import words
@@ -64,13 +62,10 @@ def _failed(error: Mapping[str, Any] | None, graph: Graph, times: _Times) -> End
 
 
 def _done(nodes: Mapping[str, Any], track: Track, graph: Graph, times: _Times) -> Ended:
-    skipped = [words_of_error(blocked, graph) for blocked in track.blocked]
-    if track.rejected:
-        skipped.insert(0, words_of_rejection({"node_errors": track.rejected}, graph))
     return Ended(
         state="done",
         outputs=outputs_of_results(nodes, graph),
-        notes=tuple(words_of_skipped(reason) for reason in skipped),
+        notes=track.notes,
         started_at=times.started,
         ended_at=times.ended,
     )

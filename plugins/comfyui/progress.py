@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from chatelier import Clock, Graph, Progress, SystemClock
+from chatelier import (
+    Clock,
+    Graph,
+    Progress,
+    SystemClock,
+    words_of_error,
+    words_of_rejection,
+    words_of_skipped,
+)
 
 from .frames import Event
 from .wire import moment
@@ -138,14 +146,23 @@ class Track:
 
     def progress(self) -> Progress:
         if not self._running:
-            return Progress(phase="waiting", ahead=self._ahead)
+            return Progress(phase="waiting", ahead=self._ahead, notes=self.notes)
         return Progress(
             phase="running",
             fraction=self._advance(),
             title=self._title(),
             preview=self._preview,
             started_at=self.started_at,
+            notes=self.notes,
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Of each part that was left out, why."""
+        skipped = [words_of_error(blocked, self._graph) for blocked in self.blocked]
+        if self.rejected:
+            skipped.insert(0, words_of_rejection({"node_errors": self.rejected}, self._graph))
+        return tuple(words_of_skipped(reason) for reason in skipped)
 
     def _advance(self) -> float | None:
         """None before anything is known. Never goes back: a node that loops begins again from 0."""

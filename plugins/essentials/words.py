@@ -14,6 +14,8 @@ NOTHING_TO_QUIT = "There is no open question here."
 
 
 def fewer_runs(count: int) -> str:
+    if count == 1:
+        return "You have made one so far: /again makes it again."
     return f"You have made {count} so far: /again 1 is the newest, /again {count} the oldest of them."
 
 
