@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from chatelier import Attempt, Backend, Graph
+from chatelier import Attempt, Backend, Ended, Graph
 from chatelier.plugins.comfyui.server import ComfyServer
 from chatelier.plugins.comfyui.settings import ServerSettings
 from chatelier.plugins.sketch.backend import SketchBackend
@@ -18,7 +18,7 @@ from chatelier.plugins.sketch.server import create_app
 from chatelier.plugins.sketch.settings import SketchSettings
 from chatelier.testing import Bench, FakeBackend
 from comfyui import FAST
-from sketching import text_to_image, tiny
+from sketching import node, text_to_image, tiny
 
 MANY = 4096
 """Pictures in a batch, which take longer than any check; a cancel is seen between any two of them."""
@@ -47,13 +47,24 @@ class OnFake:
         backend.before_submit = self._before_submit
 
     async def _before_submit(self, attempt: Attempt) -> None:
-        self.backend.hold = attempt.graph["1"]["inputs"]["text"] == "slow"
+        self.backend.hold = attempt.graph["1"]["inputs"]["text"] != "quick"
+        self.backend.after_submit = self._after_submit
+
+    def _after_submit(self, attempt: Attempt) -> None:
+        if attempt.graph["1"]["inputs"]["text"] == "failing":
+            self.backend.finish(attempt.id, Ended(state="failed", words="FakeImage: it went wrong."))
 
     def quick(self) -> Graph:
         return {"1": {"class_type": "FakeImage", "inputs": {"text": "quick", "seed": 1}}}
 
     def slow(self) -> Graph:
         return {"1": {"class_type": "FakeImage", "inputs": {"text": "slow", "seed": 1}}}
+
+    def with_file(self, file: str) -> Graph:
+        return {"1": {"class_type": "FakeImage", "inputs": {"text": "quick", "seed": 1, "image": file}}}
+
+    def failing(self) -> Graph:
+        return {"1": {"class_type": "FakeImage", "inputs": {"text": "failing", "seed": 1}}}
 
     @asynccontextmanager
     async def elsewhere(self) -> AsyncIterator[Backend]:
@@ -76,6 +87,19 @@ class Sketching:
 
     def slow(self) -> dict[str, Any]:
         return text_to_image(side=128, batch=MANY)
+
+    def with_file(self, file: str) -> dict[str, Any]:
+        return {
+            "1": node("LoadImage", image=file),
+            "2": node("SaveImage", images=["1", 0], filename_prefix="file"),
+        }
+
+    def failing(self) -> dict[str, Any]:
+        broken = {"case_insensitive": True, "multiline": False, "dotall": False, "count": 0}
+        return tiny() | {
+            "4": node("RegexReplace", string="abc", regex_pattern="(", replace="x", **broken),
+            "5": node("PreviewAny", source=["4", 0]),
+        }
 
 
 class OnSketch(Sketching):

@@ -13,7 +13,7 @@ from chatelier import Attempt, Ended, Gone, Output, Progress, Refused
 from chatelier.testing import BACKEND_CHECKS, Bench, FakeBackend, MakeBackend
 
 Check = Callable[[MakeBackend], Awaitable[None]]
-FETCHES, FINDS, WATCHES, NOBODY, CANCELS, REFUSALS, AWAY, LEAKS = BACKEND_CHECKS
+FETCHES, FILES, FAILURES, FINDS, WATCHES, NOBODY, CANCELS, REFUSALS, AWAY, LEAKS = BACKEND_CHECKS
 SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Bench]]] = {
     "fake": on_fake,
     "sketch": on_sketch,
@@ -28,7 +28,7 @@ async def test_backend_keeps_the_contract(server: str, check: Check, tmp_path: P
 
 
 def test_suite_has_all_its_checks() -> None:
-    assert len({check.__name__ for check in BACKEND_CHECKS}) == 8
+    assert len({check.__name__ for check in BACKEND_CHECKS}) == 10
     assert all(check.__doc__ for check in BACKEND_CHECKS)
 
 
@@ -55,6 +55,30 @@ class Miscounting(FakeBackend):
 
     def finish(self, attempt: str = "", ended: Ended | None = None) -> None:
         super().finish(attempt, ended or Ended(state="done", outputs=(Output(n=1, node="1", name="fake.png"),)))
+
+
+class Mixing(FakeBackend):
+    """Keeps the first file of a name."""
+
+    async def fetch(self, attempt: Attempt, output: Output) -> AsyncIterator[bytes]:
+        first = next(iter(self.runs.values()))
+        async for piece in super().fetch(first.attempt, output):
+            yield piece
+
+
+class Raw(FakeBackend):
+    """Shows people what it was thrown."""
+
+    def finish(self, attempt: str = "", ended: Ended | None = None) -> None:
+        said = "Traceback (most recent call last): …"
+        super().finish(attempt, replace(ended, words=said) if ended and ended.state == "failed" else ended)
+
+
+class Hoping(FakeBackend):
+    """Takes every failure for one that passes."""
+
+    def finish(self, attempt: str = "", ended: Ended | None = None) -> None:
+        super().finish(attempt, replace(ended, transient=True) if ended and ended.state == "failed" else ended)
 
 
 class Optimist(FakeBackend):
@@ -137,6 +161,9 @@ class Imposter(FakeBackend):
         (FETCHES, OnceOnly),
         (FETCHES, Miscounting),
         (FETCHES, Endless),
+        (FILES, Mixing),
+        (FAILURES, Raw),
+        (FAILURES, Hoping),
         (FINDS, Optimist),
         (WATCHES, Forgetful),
         (NOBODY, Hopeful),

@@ -25,6 +25,12 @@ class OnPeer:
     def slow(self) -> Graph:
         return portrait("slow")
 
+    def with_file(self, file: str) -> Graph:
+        return portrait("quick", input_image=file)
+
+    def failing(self) -> Graph:
+        return portrait("failing")
+
     @asynccontextmanager
     async def elsewhere(self) -> AsyncIterator[Backend]:
         running = Running(account(self._peer))

@@ -23,6 +23,11 @@ PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
 )
+WHITE_PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c63f80f0001010100b138f6140000000049454e44ae426082"
+)
+"""Another one."""
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class Run:
     attempt: Attempt
     state: Literal["waiting", "running", "ended"] = "running"
     ended: Ended | None = None
+    sent: list[bytes] = field(default_factory=list)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
     progress: Progress = field(default_factory=lambda: Progress(phase="running", fraction=0.5, title="Painting"))
 
@@ -41,7 +47,7 @@ async def _nothing(*_: object) -> None:
 
 
 class FakeBackend:
-    """Ends each attempt at once with one picture, unless `hold` is set; then `finish` ends it.
+    """Ends each attempt at once with one picture, the first that came with it if there is one; where `hold` is set, `finish` ends it.
 
     runs: every attempt it was given, by id. down: answers nothing. forgets: knows nothing of any attempt (it restarted).
     cut_off: it goes on, but `find` says unknown and `watch` ends in Unavailable.
@@ -83,7 +89,8 @@ class FakeBackend:
         if lack := lacks(attempt.graph, self.classes):
             raise Refused(f"{self.name} {lack}.")
         self.submissions += 1
-        self.runs[attempt.id] = Run(attempt)
+        files = [b"".join([piece async for piece in attempt.read(blob)]) for blob in attempt.files.values()]
+        self.runs[attempt.id] = Run(attempt, sent=files)
         if not self.hold:
             self.finish(attempt.id)
         self.after_submit(attempt)
@@ -132,7 +139,8 @@ class FakeBackend:
         await self.before_fetch(attempt, output)
         if attempt.id not in self.runs or self.forgets:
             raise Gone("no such output")
-        yield self.pixels
+        sent = self.runs[attempt.id].sent
+        yield sent[0] if sent else self.pixels
 
     async def cancel(self, attempt: Attempt) -> None:
         self._up()

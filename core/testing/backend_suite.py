@@ -7,15 +7,21 @@ async def test_backend(check):
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from dataclasses import replace
+from hashlib import sha256
+from io import BytesIO
 from typing import Protocol, cast
+
+from PIL import Image
 
 from ..errors import Refused, Unavailable
 from ..generation.backend import Attempt, Backend, Ended, Output, Progress
 from ..media.blob import Blob
 from ..workflows.graph import with_prefix
 from ..workflows.workflow import Graph
+from .backend import PIXEL, WHITE_PIXEL
 from .platform_suite import leftovers
 from .store_suite import raised
 
@@ -46,6 +52,14 @@ class Bench(Protocol):
         """Ends when it is cancelled, and not before a minute is over."""
         ...
 
+    def with_file(self, file: str) -> Graph:
+        """Ends soon. Its first result is a picture made of the one that this value stands for (`Attempt.files`)."""
+        ...
+
+    def failing(self) -> Graph:
+        """Is taken, and fails while it runs, for a reason that will not pass."""
+        ...
+
     def elsewhere(self) -> AbstractAsyncContextManager[Backend]:
         """The same server as another process has it."""
         ...
@@ -59,22 +73,29 @@ MakeBackend = Callable[[], AbstractAsyncContextManager[Bench]]
 """Runs a new backend with a server of its own until its end."""
 
 
-def attempt(graph: Graph) -> Attempt:
-    """As the core makes them: its results are saved under its own id."""
+def attempt(graph: Graph, files: Mapping[str, bytes] | None = None) -> Attempt:
+    """As the core makes them: its results are saved under its own id. files: PNGs, by the values that stand for them."""
     key = str(uuid.uuid4())
-    return Attempt(id=key, graph=with_prefix(graph, f"chatelier/2026-01-01/{key}"), read=_no_bytes)
+    blobs = {name: _blob(data) for name, data in (files or {}).items()}
+    contents = {sha256(data).hexdigest(): data for data in (files or {}).values()}
+
+    async def read(blob: Blob) -> AsyncIterator[bytes]:
+        """In more than one piece."""
+        yield contents[blob.sha256][:8]
+        yield contents[blob.sha256][8:]
+
+    return Attempt(id=key, graph=with_prefix(graph, f"chatelier/2026-01-01/{key}"), files=blobs, read=read)
 
 
-async def _no_bytes(blob: Blob) -> AsyncIterator[bytes]:
-    """No check sends a file."""
-    yield b""
+def _blob(data: bytes) -> Blob:
+    return Blob(sha256=sha256(data).hexdigest(), size=len(data), mime="image/png", kind="image", width=1, height=1)
 
 
-async def submitted(backend: Backend, graph: Graph) -> Attempt:
+async def submitted(backend: Backend, graph: Graph, files: Mapping[str, bytes] | None = None) -> Attempt:
     """The attempt with the backend's own id for it, as the core stores it."""
-    one = attempt(graph)
+    one = attempt(graph, files)
     remote = await backend.submit(one)
-    return Attempt(id=one.id, graph=one.graph, read=one.read, remote=remote)
+    return replace(one, remote=remote)
 
 
 async def watched(backend: Backend, one: Attempt) -> Ended:
@@ -119,6 +140,34 @@ async def results_can_be_fetched_again_and_again(make: MakeBackend) -> None:
             data = await fetched(bench.backend, one, output)
             assert data
             assert await fetched(bench.backend, one, output) == data
+
+
+async def a_file_reaches_the_server(make: MakeBackend) -> None:
+    """Each attempt works on its own one, also where two stand under one name, and a file may be sent again."""
+    async with make() as bench:
+        backend = bench.backend
+        results = []
+        for picture in (PIXEL, WHITE_PIXEL, PIXEL):
+            one = await submitted(backend, bench.with_file("picture"), {"picture": picture})
+            ended = await watched(backend, one)
+            assert ended.state == "done", ended
+            with Image.open(BytesIO(await fetched(backend, one, ended.outputs[0]))) as made:
+                results.append(made.convert("RGB").tobytes())
+        assert results[0] != results[1], "both attempts worked on the same file"
+        assert results[0] == results[2]
+
+
+async def a_failure_is_told_in_words(make: MakeBackend) -> None:
+    """Words for people and no call stack; it is not said to pass by itself, and the next graph runs."""
+    async with make() as bench:
+        ended = await watched(bench.backend, await submitted(bench.backend, bench.failing()))
+        assert ended.state == "failed", ended
+        assert ended.words
+        assert "Traceback" not in ended.words
+        assert not ended.transient
+        assert not ended.out_of_memory
+        assert not ended.outputs
+        assert (await watched(bench.backend, await submitted(bench.backend, bench.quick()))).state == "done"
 
 
 async def find_says_where_an_attempt_is(make: MakeBackend) -> None:
@@ -237,6 +286,8 @@ async def starts_and_stops_leave_nothing_behind(make: MakeBackend) -> None:
 
 BACKEND_CHECKS: Sequence[Callable[[MakeBackend], Awaitable[None]]] = (
     results_can_be_fetched_again_and_again,
+    a_file_reaches_the_server,
+    a_failure_is_told_in_words,
     find_says_where_an_attempt_is,
     watch_may_start_late_and_elsewhere,
     watch_tells_that_nobody_knows_an_attempt,

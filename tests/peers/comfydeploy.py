@@ -110,14 +110,19 @@ Script = Callable[["DeployPeer", Run], Awaitable[None]]
 
 
 async def usual(peer: "DeployPeer", run: Run) -> None:
-    """Every state in turn, and a picture; "slow" runs until it is cancelled."""
+    """Every state in turn, and a picture, the one that was sent if there is one; "slow" runs until it is cancelled, "failing" fails."""
     await peer.move(run, "queued")
     await peer.move(run, "running", live_status="Executing KSampler", progress=0.25)
     if run.prompt == "slow":
         await run.at_end.wait()
         return
+    if run.prompt == "failing":
+        error = {"type": "execution_error", "node_type": "KSampler", "exception_message": "it went wrong"}
+        peer.finish(run, [{"data": {"error": error}}], "failed")
+        return
     await peer.move(run, "uploading", progress=1)
-    peer.finish(run, [peer.output(f"{run.id}.png")])
+    sent = peer.uploads.get(str(run.body["inputs"].get("input_image")), PNG)
+    peer.finish(run, [peer.output(f"{run.id}.png", sent)])
     await peer.settled(run)
 
 
