@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from .chat import words as chat_words
 from .chat.buttons import ACTIONS, OnJob, read, store_action
 from .chat.inbox import ARRIVALS, TRIES, Arrival, conversation, finish
-from .chat.messages import FILE_TYPES, Ask, Called, Defer, Event, FirstAnswer, Pressed, Reply, Said
+from .chat.messages import FILE_TYPES, Ask, Called, Defer, Event, FirstAnswer, Option, Pressed, Reply, Said
 from .chat.outbox import Address, post
 from .commands import words as command_words
-from .commands.call import Call, Work
+from .commands.call import Call
 from .commands.command import Command
 from .commands.forms import form_for, missing, question
-from .commands.router import Meant, Nothing, OnResult, Router
+from .commands.menus import show_menu
+from .commands.router import Asks, Meant, Nothing, OnResult, Router
 from .errors import BadInput, ChatelierError, Exists, Gone, Lost, Refused, Unavailable
 from .generation.jobs import JOBS
 from .generation.verbs import press, tweak_form
-from .keys import derived
+from .keys import derived, token
 from .leases import LEASE_SECONDS, Lease
 from .log import context, get_logger
 from .people.people import PEOPLE, Person, person_of
@@ -242,6 +243,8 @@ class Handling:
                     await call.refuse(why, closes=answers)
                 case OnResult(button=button, values=values):
                     await press(call, button, values)
+                case Asks(command=command, option=option, values=values):
+                    await _ask(call, command, option, values, menu=True)
                 case Meant():
                     await self._call(call, meaning)
         except (BadInput, Refused, Gone) as no:
@@ -257,7 +260,10 @@ class Handling:
             raise BadInput(refusal)
         lacking = missing(command, meant.values)
         if lacking:
-            await call.ask(_ask(call, command, lacking[0].name, meant.values), question(lacking[0]))
+            await _ask(call, command, lacking[0], meant.values, menu=meant.menu)
+            return
+        if meant.menu:
+            await show_menu(call, command, meant.values)
             return
         values = await self.runtime.read_files(command, meant.values)
         await command.handler(replace(call, values=values))
@@ -332,8 +338,10 @@ async def _nothing(_: Tx) -> None:
     """The event is answered by the form alone."""
 
 
-def _ask(call: Call, command: Command, option: str, values: Mapping[str, Any]) -> Work:
-    async def work(tx: Tx) -> None:
-        await ask(tx, call.person.key, call.conversation, command.name, option, values)
+async def _ask(call: Call, command: Command, option: Option, values: Mapping[str, Any], *, menu: bool = False) -> None:
+    key = token()
 
-    return work
+    async def work(tx: Tx) -> None:
+        await ask(tx, call.person.key, call.conversation, command.name, option.name, values, key=key, menu=menu)
+
+    await call.ask(work, question(option, key))

@@ -197,13 +197,15 @@ def test_a_form_asks_for_everything_with_what_is_known_filled_in() -> None:
 
 
 def test_a_question_says_what_may_be_answered() -> None:
-    assert plain(question(PROMPT).text) == "What should prompt be?"
-    assert plain(question(IMAGE).text) == "Please send a picture for image (The picture to change), or a link to one."
+    assert plain(question(PROMPT, "k").text) == "What should prompt be?"
     assert (
-        plain(question(WIDTH).text)
+        plain(question(IMAGE, "k").text) == "Please send a picture for image (The picture to change), or a link to one."
+    )
+    assert (
+        plain(question(WIDTH, "k").text)
         == "What should width be? Please answer with a whole number from 64 to 2048 in steps of 8."
     )
-    assert plain(question(STYLE).text).endswith("Please answer with one of photo, dark_ink, Oil.")
-    assert plain(question(TILED).text).endswith("Please answer with yes or no.")
+    assert plain(question(STYLE, "k").text).endswith("Please answer with one of photo, dark_ink, Oil.")
+    assert plain(question(TILED, "k").text).endswith("Please answer with yes or no.")
     labelled = Option(name="x_y", label="*Strength*", type="number", description="How much.")
-    assert plain(question(labelled).text) == "What should *Strength* be (How much)? Please answer with a number."
+    assert plain(question(labelled, "k").text) == "What should *Strength* be (How much)? Please answer with a number."

@@ -20,6 +20,7 @@ from chatelier import (
     Called,
     Capabilities,
     ChatChanged,
+    Choice,
     Command,
     Defer,
     Event,
@@ -677,6 +678,55 @@ async def test_a_number_answers_an_open_question_before_it_presses_a_button(tmp_
             await at.answer(at.say("/ask"))
             await at.answer(at.say("1"))
         assert said == [1, 1]
+
+
+@pytest.fixture
+def picky() -> tuple[Command, list[Any]]:
+    """A command that needs one of three styles and a yes or no, and what it was called with."""
+    said: list[Any] = []
+
+    async def handler(call: Call) -> None:
+        said.append((call.values["style"], call.values["tiled"]))
+        await call.commit(None, Reply(text="thanks"))
+
+    styles = tuple(Choice(value=value, label=value.title()) for value in ("ink", "oil", "chalk"))
+    options = (
+        Option(name="style", type="choice", choices=styles, required=True),
+        Option(name="tiled", type="boolean", required=True),
+    )
+    return Command(name="pick", summary="x", handler=handler, options=options), said
+
+
+async def test_a_question_with_few_answers_has_a_button_for_each(
+    tmp_path: Path, picky: tuple[Command, list[Any]]
+) -> None:
+    command, said = picky
+    async with studio(tmp_path, commands=[command]) as at:
+        await at.answer(at.say("/pick"))
+        style = at.network.last
+        assert [button.label for row in style.message.buttons for button in row] == ["Ink", "Oil", "Chalk"]
+        assert await at.answer(at.press(style.button("Oil"), sender="bob")) == chat_words.QUESTION_OVER
+        assert "tiled" in await at.answer(at.press(style.button("Oil")))
+        tiled = at.network.last
+        assert await at.answer(at.press(style.button("Ink"))) == chat_words.QUESTION_OVER
+        assert await at.answer(at.press(tiled.button("No"))) == "thanks"
+        assert await at.answer(at.press(tiled.button("No"))) == chat_words.QUESTION_OVER
+        assert said == [("oil", False)]
+        await at.answer(at.say("/pick"))
+        await at.answer(at.say("chalk"))
+        await at.answer(at.say("yes"))
+        assert said[1:] == [("chalk", True)], "words do as well"
+
+
+async def test_where_there_are_no_buttons_numbers_answer_a_question(
+    tmp_path: Path, picky: tuple[Command, list[Any]]
+) -> None:
+    command, said = picky
+    async with studio(tmp_path, can=with_capabilities(buttons=ButtonRules()), commands=[command]) as at:
+        assert "3. Chalk" in await at.answer(at.say("/pick"))
+        assert "1. Yes" in await at.answer(at.say("3"))
+        await at.answer(at.say("1"))
+        assert said == [("chalk", True)]
 
 
 async def test_again_and_info_are_for_everybody_and_the_rest_for_its_person_and_operators(tmp_path: Path) -> None:

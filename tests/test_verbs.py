@@ -38,7 +38,7 @@ from chatelier.core.generation.jobs import ORDERS, RESULTS
 from chatelier.core.generation.results import AT_ONCE, buttons
 from chatelier.core.generation.workflow_commands import has_seed, new_seed, offers, wanted_run
 from chatelier.core.media.references import BLOB_REFS
-from chatelier.core.testing.backend import PIXEL
+from chatelier.core.testing.backend import PIXEL, WHITE_PIXEL
 from chatelier.core.testing.gateway import PICTURE
 from chatelier.core.testing.platform import ROOMY, Shown, with_capabilities
 from chatelier.core.workflows.catalogue import Catalogue
@@ -544,3 +544,65 @@ async def test_variations_are_one_of_the_last_runs(here: Chat) -> None:
     await here.say("/regen 3")
     await here.pictures(7)
     assert (await here.jobs())[-1].values["prompt"] == "an owl"
+
+
+# --- where there are no forms
+
+
+async def test_tweak_is_a_menu_of_all_inputs_with_the_values_used(here: Chat) -> None:
+    shown = await here.made("/make a red fox --seed 7")
+    menu = await here.press(shown, "Tweak")
+    assert labels(menu) == ["prompt: a red fox", "seed: 7", "▶️ Run"]
+    asked = await here.press(menu, "prompt")
+    assert "What should prompt be" in asked.text
+    menu = await here.say("a blue owl")
+    assert labels(menu) == ["prompt: a blue owl", "seed: 7", "▶️ Run"]
+    await here.press(menu, "seed")
+    assert "seed" in (await here.say("many")).text
+    menu = await here.say("8")
+    assert len(await here.jobs()) == 1, "nothing runs before it is said"
+    await here.press(menu, "Run")
+    await here.pictures(2)
+    assert {name: (await here.jobs())[1].values[name] for name in ("prompt", "seed")} == {
+        "prompt": "a blue owl",
+        "seed": 8,
+    }
+    assert (await here.press(menu, "Run")).text == chat_words.BUTTON_GONE
+
+
+async def test_the_line_of_the_menu_does_the_same(here: Chat) -> None:
+    menu = await here.press(await here.made("/make a red fox --seed 7"), "Tweak")
+    (line,) = [line for line in menu.text.splitlines() if line.startswith("/make")]
+    await here.made(line)
+    first, second = await here.jobs()
+    assert first.values == second.values
+
+
+async def test_a_menu_keeps_the_picture_that_was_used_until_another_one_is_sent(here: Chat) -> None:
+    here.network.files["other"] = WHITE_PIXEL
+    shown = await here.made("/effect", files=PHOTO_SENT)
+    menu = await here.press(shown, "Tweak")
+    assert "photo: as sent" in labels(menu)
+    await here.press(menu, "Run")
+    await here.pictures(2)
+    menu = await here.press(shown, "Tweak")
+    await here.press(menu, "photo")
+    menu = await here.say("", files=(FileRef(platform="fake", ref="other", mime="image/png"),))
+    await here.press(menu, "Run")
+    await here.pictures(3)
+    used = [next(iter(job.files.values())).sha256 for job in await here.jobs()]
+    assert used[0] == used[1] != used[2]
+
+
+async def test_a_menu_belongs_to_who_asked_for_it(here: Chat) -> None:
+    menu = await here.press(await here.made(), "Tweak")
+    for label in ("prompt", "Run"):
+        assert (await here.press(menu, label, sender="bob")).text == chat_words.NOT_YOURS
+
+
+async def test_running_a_menu_leaves_its_open_question(here: Chat) -> None:
+    menu = await here.press(await here.made(), "Tweak")
+    await here.press(menu, "prompt")
+    await here.press(menu, "Run")
+    await here.pictures(2)
+    assert "begin with a slash" in (await here.say("a blue owl")).text

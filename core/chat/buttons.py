@@ -1,5 +1,9 @@
-"""What a button carries: a verb on a job, or the key of a stored action. Both live as long as their record."""
+"""What a button carries: a verb on a job, a stored action or an input of one, or the answer to a question.
 
+It lives as long as what it belongs to.
+"""
+
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -10,6 +14,7 @@ from .messages import Value
 
 Verb = Literal["again", "vary", "tweak", "upscale", "original", "info", "hide", "up", "down", "cancel", "stop", "show"]
 """cancel: this job. stop: every job of its order."""
+PLACE = re.compile(r"[0-9]{1,4}", re.ASCII)
 VERBS: Mapping[str, Verb] = {verb: verb for verb in get_args(Verb)}
 
 
@@ -36,13 +41,41 @@ class Stored:
         return f"a.{self.key}"
 
 
-def read(payload: str) -> OnJob | Stored | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnInput:
+    """`i.<22 characters>.<n>`: an option of the command of an `Action`, by its place."""
+
+    key: str
+    n: int
+
+    @property
+    def payload(self) -> str:
+        return f"i.{self.key}.{self.n}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picked:
+    """`c.<22 characters>.<n>`: one of the answers to an open question, by its place."""
+
+    key: str
+    n: int
+
+    @property
+    def payload(self) -> str:
+        return f"c.{self.key}.{self.n}"
+
+
+def read(payload: str) -> OnJob | Stored | OnInput | Picked | None:
     """What a payload means; None for one that is not ours."""
     match payload.split("."):
         case ["j", job, verb] if job and verb in VERBS:
             return OnJob(job=job, verb=VERBS[verb])
         case ["a", key] if key:
             return Stored(key=key)
+        case ["i", key, n] if key and PLACE.fullmatch(n):
+            return OnInput(key=key, n=int(n))
+        case ["c", key, n] if key and PLACE.fullmatch(n):
+            return Picked(key=key, n=int(n))
     return None
 
 

@@ -10,6 +10,7 @@ BUTTON_GONE = "That button is too old: what it belonged to is no longer kept."
 BUTTON_OTHERS = "Only the person who asked for it, or an operator, may do that."
 NOT_YOURS = "That menu belongs to somebody else."
 QUESTION_LAPSED = "That question was open for a minute and has lapsed. Please start again."
+QUESTION_OVER = "That button belongs to a question that is no longer open, or to somebody else's."
 REPLACED = "a newer message took its place"
 
 

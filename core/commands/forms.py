@@ -3,10 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..chat.buttons import Picked
 from ..chat.markup import escape
-from ..chat.messages import FileRef, Form, Option, Reply, Value
+from ..chat.messages import Button, Choice, FileRef, Form, Option, Reply, Value
 from . import words
 from .command import Command
+
+YES_OR_NO = (Choice(value="yes", label=words.YES), Choice(value="no", label=words.NO))
+MOST_BUTTONS = 24
+"""Who has the choice of more types it: that many buttons fill a phone."""
+PER_ROW = 3
 
 
 def missing(command: Command, values: Mapping[str, Value | None]) -> tuple[Option, ...]:
@@ -31,6 +37,19 @@ def form_for(command: Command, values: Mapping[str, Value | None], key: str) -> 
     return Form(key=key, title=command.summary, fields=fields, values=known)
 
 
-def question(option: Option) -> Reply:
-    """Asks for one option; the next message answers it."""
-    return Reply(text=escape(words.question(option)))
+def question(option: Option, key: str) -> Reply:
+    """Asks for one option; the next message answers it, or where there are few answers a button. key: of the open question."""
+    choices = choices_of(option)
+    buttons = [
+        Button(label=choice.label or choice.value, payload=Picked(key=key, n=n).payload)
+        for n, choice in enumerate(choices if len(choices) <= MOST_BUTTONS else ())
+    ]
+    rows = tuple(tuple(buttons[start : start + PER_ROW]) for start in range(0, len(buttons), PER_ROW))
+    return Reply(text=escape(words.question(option)), buttons=rows)
+
+
+def choices_of(option: Option) -> tuple[Choice, ...]:
+    """The answers that there are, where they can be counted."""
+    if option.type == "boolean":
+        return YES_OR_NO
+    return option.choices if option.type == "choice" else ()

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..chat import words as chat_words
-from ..chat.buttons import ACTIONS, NUMBERINGS, OnJob, Stored, read
+from ..chat.buttons import ACTIONS, NUMBERINGS, Action, OnInput, OnJob, Picked, Stored, read
 from ..chat.inbox import conversation
-from ..chat.messages import FILE_TYPES, Called, Event, FileRef, Pressed, Said, Submitted, Value
+from ..chat.messages import FILE_TYPES, Called, Event, FileRef, Option, Pressed, Said, Submitted, Value
 from ..chat.outbox import MESSAGES, message_in
 from ..errors import BadInput
 from ..media.intake import STORED
@@ -16,6 +16,7 @@ from ..people.people import PEOPLE
 from ..sessions.session import Question, Session, open_questions, session_of
 from . import words
 from .command import Command
+from .forms import choices_of
 from .help import unknown
 from .parse import command_of, parse, typed, with_files, with_link
 from .registry import Registry
@@ -29,12 +30,23 @@ class Meant:
     """What an event asks for. values: by option name, typed and checked, files still unread.
 
     action: the key of the stored action that it uses up, or "". answers: it answers the open question of its conversation.
+    menu: it is not to be run yet: all its inputs are shown again.
     """
 
     command: Command
     values: Mapping[str, Value]
     action: str = ""
     answers: bool = False
+    menu: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """For one input of a command whose others are known."""
+
+    command: Command
+    option: Option
+    values: Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,7 @@ class Router:
                 return Meant(command, typed(options, command)) if command else None
         return None
 
-    async def meaning(self, event: Event, session: Session, now: datetime) -> Meant | OnResult | Nothing:
+    async def meaning(self, event: Event, session: Session, now: datetime) -> Meant | Asks | OnResult | Nothing:
         match event.body:
             case Said():
                 return await self._said(event, event.body, session, now)
@@ -86,7 +98,10 @@ class Router:
                 command = self._command(name)
                 return Meant(command, await self._with_files(typed(options, command), command, event, event.body))
             case Pressed(payload=payload):
-                return await self._pressed(payload, {}, event)
+                asked = _open_question(event, session, now)
+                if isinstance(picked := read(payload), Picked):
+                    return self._picked(picked, asked)
+                return _answering(await self._pressed(payload, {}, event), asked)
             case Submitted(form=key, values=values):
                 return _answering(await self._pressed(key, values, event), _open_question(event, session, now))
         return Nothing()
@@ -98,18 +113,22 @@ class Router:
             return event
         menu = await self.runtime.store.get(NUMBERINGS, conversation(event.chat))
         number = int(said.text)
-        if menu is None or not 0 < number <= len(menu.payloads) or await self._is_asked(event):
+        if menu is None or not 0 < number <= len(menu.payloads):
+            return event
+        payload = menu.payloads[number - 1]
+        asked = await self._asked(event)
+        if asked is not None and not (asked.key and payload.startswith(Picked(key=asked.key, n=0).payload[:-1])):
             return event
         carrier = await self.runtime.store.get(MESSAGES, menu.message)
         id_ = carrier.receipts[-1].ids[0] if carrier and carrier.receipts else menu.message
-        return replace(event, body=Pressed(payload=menu.payloads[number - 1], message_id=id_))
+        return replace(event, body=Pressed(payload=payload, message_id=id_))
 
-    async def _is_asked(self, event: Event) -> bool:
+    async def _asked(self, event: Event) -> Question | None:
         person = await self.runtime.store.get(PEOPLE, event.sender, by="handles")
         if person is None:
-            return False
+            return None
         session = await session_of(self.runtime.store, person.key)
-        return _open_question(event, session, self.runtime.clock.now()) is not None
+        return _open_question(event, session, self.runtime.clock.now())
 
     def _command(self, name: str) -> Command:
         command = self.registry.get(name)
@@ -124,26 +143,49 @@ class Router:
         if asked := _open_question(event, session, now):
             command = self._command(asked.command)
             answer: dict[str, Value] = {asked.option: said.text} if said.text and not said.files else {}
-            values = {**asked.values, **typed(answer, command)}
-            return Meant(command, await self._with_files(values, command, event, said), answers=True)
+            known = {name: value for name, value in asked.values.items() if name != asked.option or not said.files}
+            values = {**known, **typed(answer, command)}
+            filled = await self._with_files(values, command, event, said)
+            return Meant(command, filled, answers=True, menu=asked.menu)
         if conversation(event.chat) in session.questions:
             return Nothing(chat_words.QUESTION_LAPSED, answers=True)
         return Nothing(words.PLAIN_WORDS if event.chat.direct else "")
 
-    async def _pressed(self, payload: str, values: Mapping[str, Value], event: Event) -> Meant | OnResult:
+    async def _pressed(self, payload: str, values: Mapping[str, Value], event: Event) -> Meant | Asks | OnResult:
         match read(payload):
             case OnJob() as button:
                 return OnResult(button, values)
             case Stored(key=key):
-                action = await self.runtime.store.get(ACTIONS, key)
-                if action is None:
-                    raise BadInput(chat_words.BUTTON_GONE)
-                if action.person and action.person != event.sender:
-                    raise BadInput(chat_words.NOT_YOURS)
+                action = await self._action(key, event)
                 command = self._command(action.command)
                 used = action.key if action.once else ""
                 return Meant(command, {**action.values, **typed(values, command)}, used)
+            case OnInput(key=key, n=n):
+                action = await self._action(key, event)
+                command = self._command(action.command)
+                if n < len(command.options):
+                    return Asks(command, command.options[n], action.values)
         raise BadInput(chat_words.BUTTON_GONE)
+
+    async def _action(self, key: str, event: Event) -> Action:
+        action = await self.runtime.store.get(ACTIONS, key)
+        if action is None:
+            raise BadInput(chat_words.BUTTON_GONE)
+        if action.person and action.person != event.sender:
+            raise BadInput(chat_words.NOT_YOURS)
+        return action
+
+    def _picked(self, picked: Picked, asked: Question | None) -> Meant:
+        """The answer on a button of the question that is open."""
+        if asked is None or asked.key != picked.key:
+            raise BadInput(chat_words.QUESTION_OVER)
+        command = self._command(asked.command)
+        option = next((option for option in command.options if option.name == asked.option), None)
+        choices = choices_of(option) if option else ()
+        if option is None or picked.n >= len(choices):
+            raise BadInput(chat_words.BUTTON_GONE)
+        values = {**asked.values, **typed({option.name: choices[picked.n].value}, command)}
+        return Meant(command, values, answers=True, menu=asked.menu)
 
     async def carried(self, event: Event, meant: Meant) -> Meant:
         """The same with the files that the event brings along."""
@@ -178,8 +220,8 @@ def _open_question(event: Event, session: Session, now: datetime) -> Question | 
     return open_questions(session, now).get(conversation(event.chat))
 
 
-def _answering(meant: Meant | OnResult, asked: Question | None) -> Meant | OnResult:
-    """A form that is filled in answers the question that stands open for it."""
+def _answering(meant: Meant | Asks | OnResult, asked: Question | None) -> Meant | Asks | OnResult:
+    """A form that is filled in, or a button that runs it, answers the question that stands open for it."""
     if isinstance(meant, Meant) and asked is not None and asked.command == meant.command.name:
         return replace(meant, answers=True)
     return meant

@@ -3,10 +3,16 @@
 from collections.abc import Iterable, Sequence
 
 from ..chat.graphemes import shorten
+from ..chat.markup import fence
 from ..chat.messages import FieldType, Option
 
 PLAIN_WORDS = "Commands begin with a slash. Write /make and what you want to see, or /help for all commands."
 OPERATORS_ONLY = "Only the operator may do that."
+
+YES = "Yes"
+NO = "No"
+RUN = "▶️ Run"
+SENT = "as sent"
 
 QUOTED_LENGTH = 40
 LISTED = 12
@@ -127,10 +133,16 @@ def did_you_mean(near: Sequence[str]) -> str:
 
 
 def shown(value: str | float) -> str:
-    """A default, as people write it."""
+    """A value as people write it, on one line."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else number(value)
+    return " ".join(value.split()) if isinstance(value, str) else number(value)
+
+
+def menu(line: str, *, with_files: bool) -> str:
+    """Above the buttons of all inputs: the words that would do the same."""
+    again = ", with the file that it was made from" if with_files else ""
+    return f"Press what you want to change, then {RUN}. Or change this line and send it{again}:\n\n{fence(line)}"
 
 
 def question(option: Option) -> str:

@@ -11,9 +11,9 @@ from ..chat.messages import FILE_TYPES, Ask, Button, Event, FileRef, Form, Optio
 from ..chat.outbox import message_in, post
 from ..commands.call import Call
 from ..commands.forms import form_for
+from ..commands.menus import show_menu
 from ..commands.options import check_value
 from ..commands.parse import typed
-from ..commands.spell import line_of
 from ..errors import BadInput
 from ..media.blob import Blob
 from ..media.intake import STORED
@@ -168,8 +168,9 @@ async def _tweak(call: Call, job: Job, values: Values) -> None:
     workflow, _ = again(call.runtime, job, {})
     command = command_for(workflow)
     if not values:
-        line = words.tweak_by_hand(line_of(command, job.said), with_files=bool(job.files))
-        await call.commit(None, Reply(text=line, private=True))
+        used = {name: job.files.get(str(value)) for name, value in job.values.items()}
+        files = {name: _stored(blob) for name, blob in used.items() if blob is not None}
+        await show_menu(call, command, {**job.said, **files})
         return
     workflow, merged = again(call.runtime, job, await call.runtime.read_files(command, typed(values, command)))
     await order(call, workflow, merged)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..chat.markup import escape, fence
+from ..chat.markup import escape
 from ..log import redact
 
 if TYPE_CHECKING:
@@ -167,12 +167,6 @@ def workflow_gone(title: str) -> str:
 
 def still_open(job: "Job") -> str:
     return f"**{escape(job.title)}** is {job.state}. Job `{job.key}`"
-
-
-def tweak_by_hand(line: str, *, with_files: bool) -> str:
-    """Where there are no forms: the words to change and send."""
-    again = ", with the file that it was made from" if with_files else ""
-    return f"Change what you like and send it{again}:\n\n{fence(line)}"
 
 
 def tweak_title(title: str) -> str:

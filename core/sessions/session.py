@@ -14,12 +14,17 @@ QUESTION_SECONDS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What was asked: this option of this command, with what is known so far. until: then it lapses."""
+    """What was asked: this option of this command, with what is known so far. until: then it lapses.
+
+    key: of its buttons, "" where it has none. menu: the answer changes a menu of inputs, which is shown again.
+    """
 
     command: str
     option: str
     values: Mapping[str, Value]
     until: Time
+    key: str = ""
+    menu: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +55,21 @@ async def remember_run(tx: Tx, person: str, job: str) -> None:
     await save(tx, replace(session, runs=runs))
 
 
-async def ask(tx: Tx, person: str, conversation: str, command: str, option: str, values: Mapping[str, Value]) -> None:
+async def ask(
+    tx: Tx,
+    person: str,
+    conversation: str,
+    command: str,
+    option: str,
+    values: Mapping[str, Value],
+    *,
+    key: str = "",
+    menu: bool = False,
+) -> None:
     """Open a question in this conversation; it takes the place of an older one."""
     session = await session_of(tx, person)
     until = tx.now + timedelta(seconds=QUESTION_SECONDS)
-    question = Question(command=command, option=option, values=values, until=until)
+    question = Question(command=command, option=option, values=values, until=until, key=key, menu=menu)
     await save(tx, replace(session, questions={**open_questions(session, tx.now), conversation: question}))
 
 
