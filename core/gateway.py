@@ -251,6 +251,10 @@ class Runtime:
         return tuple(self.registry)
 
     @property
+    def operators(self) -> Sequence[str]:
+        return self.settings.operators
+
+    @property
     def account_names(self) -> Sequence[str]:
         return tuple(self.accounts)
 

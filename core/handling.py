@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .chat import words as chat_words
+from .chat.albums import JOIN_SECONDS, Album, AlbumKey, album_of, joined
 from .chat.buttons import ACTIONS, OnJob, read, store_action
 from .chat.inbox import ARRIVALS, TRIES, Arrival, conversation, finish
 from .chat.messages import FILE_TYPES, Ask, Called, Defer, Event, FirstAnswer, Option, Pressed, Reply, Said
@@ -53,6 +54,7 @@ class Handling:
         self.handled = 0
         self.refused = 0
         self._arriving = 0
+        self._albums: dict[AlbumKey, Album] = {}
         self._tasks: Tasks = {}
         self._lines: dict[tuple[str, str], Tasks] = {}
 
@@ -71,7 +73,7 @@ class Handling:
     async def _take(self, event: Event) -> FirstAnswer:
         try:
             event = await self.router.resolved(event)
-            asking = await self._ask_first(event)
+            asking = await self._ask_first(event) if album_of(event) is None else None
             if asking is not None:
                 return asking
             arrival = await self.runtime.inbox.accept(event)
@@ -137,6 +139,9 @@ class Handling:
 
     def start(self, arrival: Arrival) -> None:
         """Handle it in a task: after, beside or in place of what the person's conversation is at, as the command says."""
+        if (key := album_of(arrival.event)) is not None:
+            self._join(arrival, key)
+            return
         line = (arrival.event.sender, conversation(arrival.event.chat))
         meant = self._meant(arrival.event)
         overlap = meant.command.overlap if meant else "queue"
@@ -150,6 +155,27 @@ class Handling:
                     task.cancel()
             before = {self._spawn(self._drop(before), None, line): None}
         self._spawn(self._in_turn(before, arrival), arrival, line)
+
+    def _join(self, part: Arrival, key: AlbumKey) -> None:
+        """Wait for the rest of its album."""
+        now = self.runtime.clock.monotonic()
+        if (album := self._albums.get(key)) is not None:
+            album.parts.append(part)
+            album.last_at = now
+        else:
+            self._albums[key] = album = Album([part], now)
+            self._spawn(self._joined(album, key), None)
+
+    async def _joined(self, album: Album, key: AlbumKey) -> None:
+        clock = self.runtime.clock
+        while (left := album.last_at + JOIN_SECONDS - clock.monotonic()) > 0:
+            await clock.sleep(left)
+        del self._albums[key]
+        whole = joined(album.parts)
+        try:
+            self.start(await self.runtime.inbox.join(whole, [part for part in album.parts if part.key != whole.key]))
+        except ChatelierError as away:
+            log.warning("album waits for its leases to lapse", reason=str(away))
 
     def _spawn(
         self, work: Coroutine[None, None, None], arrival: Arrival | None, line: tuple[str, str] | None = None

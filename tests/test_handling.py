@@ -819,6 +819,73 @@ async def test_a_reply_to_a_picture_gives_it_to_the_command(tmp_path: Path) -> N
         assert "picture" in await at.answer(at.say("/effect", reply_to="no such message"))
 
 
+@pytest.fixture
+def gallery() -> tuple[Command, list[tuple[str, ...]]]:
+    """A command that notes the files of each call."""
+    calls: list[tuple[str, ...]] = []
+
+    async def handler(call: Call) -> None:
+        assert isinstance(call.event.body, Said)
+        calls.append(tuple(file.ref for file in call.event.body.files))
+        await call.commit(None, Reply(text="hung up"))
+
+    return Command(name="hang", summary="x", handler=handler), calls
+
+
+def parts(at: Studio, count: int, text: str, album: str = "77") -> list[Event]:
+    """Messages of one album, in the order they were sent; the words are under the first."""
+    return [
+        at.network.event(Said(text="" if n else text, files=(FileRef(platform="fake", ref=f"{n}"),), album=album))
+        for n in range(count)
+    ]
+
+
+async def test_an_album_is_one_request_however_its_messages_come(
+    tmp_path: Path, gallery: tuple[Command, list[tuple[str, ...]]]
+) -> None:
+    command, calls = gallery
+    async with studio(tmp_path, commands=[command]) as at:
+        album = parts(at, 11, "/hang")
+        for event in (*reversed(album), *album):
+            await at.network.receive(event)
+        await at.network.until(lambda: calls)
+        await at.network.until(lambda: at.network.shown)
+        assert calls == [tuple(str(n) for n in range(11))]
+        assert {arrival.state for arrival in await at.arrivals()} == {"handled"}
+        assert at.network.texts == ["hung up"]
+
+
+async def test_two_albums_at_once_are_two_requests(
+    tmp_path: Path, gallery: tuple[Command, list[tuple[str, ...]]]
+) -> None:
+    command, calls = gallery
+    async with studio(tmp_path, commands=[command]) as at:
+        for one, other in zip(parts(at, 2, "/hang", "1"), parts(at, 3, "/hang", "2"), strict=False):
+            await at.network.receive(one)
+            await at.network.receive(other)
+        await at.network.until(lambda: len(calls) == 2)
+        assert calls == [("0", "1"), ("0", "1")]
+
+
+async def test_an_album_whose_process_was_killed_is_joined_by_the_next(
+    tmp_path: Path, gallery: tuple[Command, list[tuple[str, ...]]]
+) -> None:
+    command, calls = gallery
+    async with studio(tmp_path, clock=FakeClock(), commands=[command]) as at:
+        for event in parts(at, 3, "/hang"):
+            await at.runtime.inbox.accept(event)
+        await at.pass_time(60)
+        assert calls == [("0", "1", "2")]
+
+
+async def test_an_album_that_is_not_for_the_bot_is_not_answered_for_each_of_its_messages(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        for event in parts(at, 4, ""):
+            await at.network.receive(event)
+        await at.network.until(lambda: at.network.shown)
+        assert at.network.texts == [command_words.PLAIN_WORDS]
+
+
 async def test_a_command_with_typed_options_that_answers_a_picture_takes_it_and_asks_for_none(tmp_path: Path) -> None:
     async with studio(tmp_path, can=FORMS) as at:
         await at.picture()

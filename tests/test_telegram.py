@@ -518,6 +518,15 @@ async def test_the_list_of_commands_is_told_only_when_it_changed(desk: Desk) -> 
     assert desk.peer.count("setMyCommands") == 2
 
 
+async def test_operators_have_their_own_commands_in_their_list_and_nobody_else(desk: Desk) -> None:
+    desk.gateway.operators = (f"telegram:{ADA}", "telegram:999", "discord:42", "telegram:odd")
+    offers = [Offer("make", "A picture"), Offer("refresh", "Load the workflows again", operators=True)]
+    for _ in range(2):
+        await desk.account.publish(offers)
+    lists = {scope: [each["command"] for each in commands] for (scope, _), commands in desk.peer.commands.items()}
+    assert lists == {"default": ["make"], f"chat {ADA}": ["make", "refresh"]}
+
+
 async def test_a_file_that_is_gone_or_too_large_is_told_in_words(desk: Desk) -> None:
     with pytest.raises(Gone, match="Send it again"):
         await anext(desk.account.read(FileRef(platform="telegram", ref="unknown")))

@@ -33,10 +33,10 @@ class Chat:
 
     async def sees(self, words: str, chat: int = ADA) -> dict[str, Any]:
         """The latest message that says this."""
-        await self.peer.until(lambda: self._found(words, chat))
-        return self._found(words, chat)[-1]
+        await self.peer.until(lambda: self.found(words, chat))
+        return self.found(words, chat)[-1]
 
-    def _found(self, words: str, chat: int) -> list[dict[str, Any]]:
+    def found(self, words: str, chat: int = ADA) -> list[dict[str, Any]]:
         every = self.peer.sent(chat)
         return [each for each in every if re.search(words, each.get("text") or each.get("caption") or "")]
 
@@ -83,6 +83,18 @@ async def test_somebody_who_says_too_little_is_asked_and_gets_a_picture(peer: Te
         assert "photo" in shown
         assert "reply_markup" in shown, "a single picture carries its own buttons"
         assert {each["command"] for each in peer.commands["default", ""]} >= {"make", "help", "status"}
+
+
+async def test_an_album_is_one_request(peer: TelegramPeer, tmp_path: Path) -> None:
+    async with living(tmp_path, peer) as chat:
+        for n in range(4):
+            photo = [{"file_id": peer.keeps(PIXEL), "file_unique_id": f"u{n}", "width": 1, "height": 1}]
+            words: dict[str, Any] = {} if n else {"caption": "/help make"}
+            chat.says("", photo=photo, media_group_id="77", **words)
+        await chat.sees("/make")
+        chat.says("/status")
+        await peer.until(lambda: len(peer.sent(ADA)) == 2)
+        assert not chat.found("begin with a slash")
 
 
 async def test_a_card_shows_the_picture_so_far_and_becomes_the_result(peer: TelegramPeer, tmp_path: Path) -> None:

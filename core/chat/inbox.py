@@ -11,6 +11,7 @@ from typing import Literal
 from ..keys import token
 from ..leases import LEASE_SECONDS, held
 from ..storage import Kind, Leased, Query, Store, Time, Tx
+from . import words
 from .messages import ChatRef, Event
 
 TRIES = 3
@@ -80,6 +81,17 @@ class Inbox:
             )
 
         return await self.store.atomically(everything)
+
+    async def join(self, whole: Arrival, others: Sequence[Arrival]) -> Arrival:
+        """Keep what several events became under one of them; the others are handled. Raises Lost when one is not ours any more."""
+
+        async def work(tx: Tx) -> Arrival:
+            for other in others:
+                await finish(tx, other, self.owner, words=words.JOINED)
+            current = await held(tx, ARRIVALS, whole.key, self.owner, whole.fence)
+            return await tx.replace(ARRIVALS, replace(current, event=whole.event))
+
+        return await self.store.atomically(work)
 
     async def by_message(self, account: str, message_id: str) -> Arrival | None:
         """The event of a person's message, by the message's own id."""

@@ -28,6 +28,11 @@ class Published(Protocol):
     @property
     def options(self) -> tuple[Option, ...]: ...
 
+    @property
+    def operators(self) -> bool:
+        """Only operators may call it."""
+        ...
+
 
 class Gateway(Protocol):
     """What a platform may ask of the core."""
@@ -43,6 +48,11 @@ class Gateway(Protocol):
     @property
     def commands(self) -> Sequence[Published]:
         """Every command as it stands now, by name."""
+        ...
+
+    @property
+    def operators(self) -> Sequence[str]:
+        """The operators' handles, of all networks."""
         ...
 
     async def receive(self, event: Event) -> FirstAnswer:

@@ -11,6 +11,7 @@ BUTTON_OTHERS = "Only the person who asked for it, or an operator, may do that."
 NOT_YOURS = "That menu belongs to somebody else."
 QUESTION_LAPSED = "That question was open for a minute and has lapsed. Please start again."
 QUESTION_OVER = "That button belongs to a question that is no longer open, or to somebody else's."
+JOINED = "part of an album"
 REPLACED = "a newer message took its place"
 
 

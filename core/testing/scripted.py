@@ -65,6 +65,7 @@ class Offer:
     name: str
     summary: str
     options: tuple[Option, ...] = ()
+    operators: bool = False
 
 
 COMMANDS: tuple[Offer, ...] = (
@@ -89,10 +90,14 @@ COMMANDS: tuple[Offer, ...] = (
 
 
 class ScriptedGateway:
-    """answer: called with each event that is new; it may raise. events: those that were taken, each once. repeats: the others."""
+    """answer: called with each event that is new; it may raise. events: those that were taken, each once. repeats: the others.
+
+    operators: handles.
+    """
 
     def __init__(self, kinds: Sequence[Kind[Any]] = (), *, commands: Sequence[Published] = COMMANDS) -> None:
         self.commands = commands
+        self.operators: Sequence[str] = ()
         self.answer: Answer | None = None
         self.events: list[Event] = []
         self.repeats = 0

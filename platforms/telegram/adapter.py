@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
-from telegram import Bot, BotCommand, Message, ReactionTypeEmoji, Update
+from telegram import Bot, Message, ReactionTypeEmoji, Update
 from telegram.constants import ChatAction
 from telegram.error import BadRequest, ChatMigrated, Conflict, NetworkError, TelegramError
 from telegram.ext import Updater
@@ -40,9 +40,9 @@ from chatelier import (
     Unavailable,
 )
 
-from . import inbound, outbound, words
+from . import inbound, menu, outbound, words
 from .errors import DELETED, NOT_MODIFIED, TOO_OLD, says, told
-from .limits import COMMANDS, DOWNLOAD_BYTES, SUMMARY, capabilities
+from .limits import DOWNLOAD_BYTES, capabilities
 from .outbound import Sending, file_id_of, file_key
 from .records import FILES, SentFile
 from .settings import AccountSettings
@@ -401,12 +401,8 @@ class Telegram:
                 await bot.set_message_reaction(int(chat.chat), inbound.native_id(message_id), [sign])
 
     async def publish(self, commands: Sequence[Published]) -> None:
-        """The list that opens at "/"; told to Telegram only when it is another one."""
-        bot, _ = self._ready()
-        wanted = [BotCommand(each.name, each.summary[:SUMMARY]) for each in commands if _is_name(each.name)][:COMMANDS]
-        with told():
-            if list(await bot.get_my_commands()) != wanted:
-                await bot.set_my_commands(wanted)
+        bot, gateway = self._ready()
+        await menu.publish(bot, commands, gateway.operators)
 
     async def direct(self, handle: str) -> ChatRef | None:
         """Whether they may be written to shows when it is tried: Telegram does not tell before."""
@@ -528,10 +524,6 @@ async def _pieces(path: Path) -> AsyncIterator[bytes]:
 
 def _chat(account: str, id_: str = "", *, direct: bool) -> ChatRef:
     return ChatRef(platform=account, chat=id_, direct=direct)
-
-
-def _is_name(name: str) -> bool:
-    return name.isascii() and name.replace("_", "a").isalnum() and name == name.lower() and len(name) <= 32
 
 
 def says_too_big(error: Exception) -> bool:

@@ -532,6 +532,8 @@ class TelegramPeer:
                 raise bad("BOT_COMMAND_INVALID")
             if not 1 <= len(command["description"]) <= 256:
                 raise bad("BOT_COMMAND_DESCRIPTION_INVALID")
+        if (scope := given.get("scope", {})).get("type") == "chat":
+            self._where(scope)
         self.commands[_scope(given), given.get("language_code", "")] = commands
         return True
 
@@ -602,7 +604,9 @@ def _markup(given: Mapping[str, Any]) -> Message:
 
 
 def _scope(given: Mapping[str, Any]) -> str:
-    return str(given.get("scope", {}).get("type", "default"))
+    """Its type, and of one chat its id."""
+    scope = given.get("scope", {})
+    return " ".join(str(scope[part]) for part in ("type", "chat_id") if part in scope) or "default"
 
 
 def _answer(refusal: Refusal) -> JSONResponse:
