@@ -6,7 +6,8 @@ import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from chatelier import (
     FirstAnswer,
     Form,
     Kind,
+    Outgoing,
     Platform,
     Pressed,
+    Retry,
     Said,
     Settings,
 )
@@ -40,7 +43,7 @@ from chatelier.platforms.terminal.line import Completion
 from chatelier.platforms.terminal.screen import Screen
 from chatelier.platforms.web import Plugin as WebPlugin
 from chatelier.testing import FakePlatform, Network, ScriptedGateway, Visible
-from peers.telegram import TelegramPeer
+from peers.telegram import TelegramPeer, too_many
 
 
 @asynccontextmanager
@@ -62,14 +65,29 @@ class OnFake:
         self.platform = platform
         self._gateway = gateway
         self._last: Event | None = None
+        self._others = itertools.count()
 
     async def say(self, text: str) -> None:
         self._last = self.platform.event(Said(text=text))
         await self.platform.receive(self._last)
 
-    async def repeat(self) -> None:
+    async def repeat(self, *, as_other: bool = False) -> None:
         assert self._last is not None
-        await self.platform.receive(self._last)
+        keys = (f"other-{next(self._others)}", *self._last.keys[1:]) if as_other else self._last.keys
+        await self.platform.receive(replace(self._last, keys=keys))
+
+    async def echo(self) -> None:
+        event = self.platform.event(Said(text=self.platform.last.text))
+        await self.platform.receive(replace(event, sender=self.platform.handle))
+
+    async def hold_back(self, seconds: int) -> None:
+        left = [Retry(seconds)]
+
+        def once(_: Outgoing) -> None:
+            if left:
+                raise left.pop()
+
+        self.platform.before_send = once
 
     async def visible(self) -> Sequence[Visible]:
         return [
@@ -127,7 +145,7 @@ class OnTerminal:
         if isinstance(first, Ask):
             self._form = first.form
 
-    async def repeat(self) -> None:
+    async def repeat(self, *, as_other: bool = False) -> None:
         """A keyboard repeats nothing."""
 
     async def visible(self) -> Sequence[Visible]:
@@ -182,13 +200,29 @@ def on_terminal(folder: Path, *, redraws: bool) -> Any:
 class OnPage:
     """What the page's script does, without a browser."""
 
-    def __init__(self, platform: Platform, url: str, cookie: str, socket: ClientConnection) -> None:
+    def __init__(self, platform: Platform, url: str, cookie: str) -> None:
         self.platform = platform
         self._url = url
         self._cookie = cookie
-        self._socket = socket
+        self._socket: ClientConnection
         self._ids = itertools.count()
         self._last: dict[str, Any] = {}
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        self._socket = await self._connect()
+        try:
+            yield
+        finally:
+            await self._socket.close()
+
+    async def _connect(self) -> ClientConnection:
+        return await connect(
+            self._url.replace("http", "ws") + "/chat/socket",
+            origin=self._url,  # type: ignore[arg-type] # a plain str
+            additional_headers={"Cookie": self._cookie},
+            proxy=None,
+        )
 
     async def _tell(self, **wire: Any) -> None:
         self._last = {"id": f"message-{next(self._ids):04}", **wire}
@@ -207,9 +241,28 @@ class OnPage:
     async def say(self, text: str) -> None:
         await self._tell(type="say", text=text)
 
-    async def repeat(self) -> None:
+    async def repeat(self, *, as_other: bool = False) -> None:
+        """A message of the page has one id."""
         await self._socket.send(json.dumps(self._last))
         await self._hear("ack")
+
+    async def cut(self) -> None:
+        """Without a word of goodbye, as when a telephone leaves the house."""
+        self._socket.transport.abort()
+        await self._socket.wait_closed()
+        self._socket = await self._connect()
+
+    async def garble(self) -> None:
+        for nonsense in (
+            "{",
+            "[]",
+            '{"type": "say"}',
+            '{"type": "no such type"}',
+            json.dumps({"id": {}, "type": "say"}),
+        ):
+            await self._socket.send(nonsense)
+            with suppress(BadInput):
+                await self._hear("refused")
 
     async def _messages(self) -> list[dict[str, Any]]:
         await self._socket.send(json.dumps({"type": "hello"}))
@@ -280,14 +333,9 @@ async def on_page(gateway: ScriptedGateway) -> AsyncIterator[Network]:
     async with serve(app, "127.0.0.1", 0) as address, on_line(platforms[0], gateway):
         async with httpx.AsyncClient(base_url=address.url, trust_env=False) as browser:
             cookie = (await browser.get("/")).headers["set-cookie"].partition(";")[0]
-        socket = connect(
-            address.url.replace("http", "ws") + "/chat/socket",
-            origin=address.url,  # type: ignore[arg-type] # a plain str
-            additional_headers={"Cookie": cookie},
-            proxy=None,
-        )
-        async with socket as opened:
-            yield OnPage(platforms[0], address.url, cookie, opened)
+        page = OnPage(platforms[0], address.url, cookie)
+        async with page.open():
+            yield page
 
 
 # --- Telegram, by the real library
@@ -303,8 +351,23 @@ class OnTelegram:
     async def say(self, text: str) -> None:
         self._peer.says(text)
 
-    async def repeat(self) -> None:
-        self._peer.repeat()
+    async def repeat(self, *, as_other: bool = False) -> None:
+        self._peer.repeat(as_other=as_other)
+
+    async def echo(self) -> None:
+        """Bots are not told what they said; in a group with another of their kind they may be."""
+        self._peer.tell({"message": {**self._peer.sent()[-1], "message_id": 9_000}})
+
+    async def hold_back(self, seconds: int) -> None:
+        left = [too_many(seconds)]
+        self._peer.fault = lambda method, _: left.pop() if left and method == "sendMessage" else None
+
+    async def cut(self) -> None:
+        await self._peer.stop()
+        await self._peer.start()
+
+    async def garble(self) -> None:
+        self._peer.tell({"message": {"date": "yesterday", "chat": 42}})
 
     async def visible(self) -> Sequence[Visible]:
         return [

@@ -122,6 +122,7 @@ def test_the_wheel_holds_what_the_tree_holds(wheel: Path) -> None:
         tree = {f"chatelier/{path.relative_to(ROOT)}": path for path in files(*PARTS)}
         package = ROOT / "src" / "chatelier"
         tree |= {f"chatelier/{path.name}": path for path in package.iterdir() if path.is_file()}
+        tree["chatelier_pytest.py"] = ROOT / "src" / "chatelier_pytest.py"
         assert names == set(tree)
         assert all(archive.read(name) == path.read_bytes() for name, path in tree.items())
     assert len(names) >= 100

@@ -1,6 +1,8 @@
 """Every platform that ships passes the published suite, and the suite notices one that does not keep its word."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -8,21 +10,23 @@ from typing import Any
 
 import pytest
 
-from chatelier import Event, FirstAnswer, Outgoing, Receipt
+from chatelier import Defer, Event, FirstAnswer, Outgoing, Receipt, Retry, Unavailable
+from chatelier.core.testing import platform_suite
+from chatelier.core.testing.network import Check
+from chatelier.core.testing.table import capability_table
 from chatelier.testing import (
     PLATFORM_CHECKS,
     FakePlatform,
     MakeNetwork,
     Network,
     ScriptedGateway,
+    check_platform,
     exemptions,
     with_capabilities,
 )
 from networks import OnFake, on_fake, on_line, on_page, on_telegram, on_terminal
 
-Check = Callable[[MakeNetwork], Awaitable[None]]
-IDS, REPEATS, RECEIPTS, PROOFS, LEAKS = PLATFORM_CHECKS
-
+CHECKS = {check.__name__: check for check in PLATFORM_CHECKS}
 
 PLATFORMS = Path(__file__).parents[1] / "platforms"
 NETWORKS: dict[str, Callable[[Path], MakeNetwork]] = {
@@ -46,9 +50,36 @@ def cases() -> Iterator[Any]:
             yield pytest.param(network, check, id=f"{network}-{check.__name__}", marks=marks)
 
 
+async def test_the_page_shows_what_is_declared(tmp_path: Path) -> None:
+    declared = {}
+    for name in COLUMNS:
+        (tmp_path / name).mkdir()
+        async with NETWORKS[name](tmp_path / name)(ScriptedGateway()) as network:
+            declared[name] = network.platform.capabilities()
+    assert capability_table(declared) in TABLES
+
+
+def test_the_page_shows_every_check() -> None:
+    for check in CHECKS:
+        assert row_of(check.replace("_", " "))
+
+
 @pytest.mark.parametrize(("network", "check"), list(cases()))
 async def test_platform_keeps_the_contract(network: str, check: Check, tmp_path: Path) -> None:
-    await check(NETWORKS[network](tmp_path))
+    said = await check(NETWORKS[network](tmp_path))
+    if not network.startswith("fake"):
+        row = row_of(check.__name__.replace("_", " "))
+        assert row[COLUMNS.index(network)] == (said or "proved"), "docs/testing-a-platform.md says something else"
+
+
+TABLES = (Path(__file__).parents[1] / "docs" / "testing-a-platform.md").read_text(encoding="utf-8")
+COLUMNS = ["web", "telegram", "terminal that redraws", "terminal in a pipe"]
+
+
+def row_of(check: str) -> list[str]:
+    """The cells of a check, in the page that shows what was proved of whom."""
+    (line,) = [line for line in TABLES.splitlines() if line.startswith(f"| {check} ")]
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
 def test_every_platform_that_ships_goes_through_the_suite() -> None:
@@ -59,7 +90,7 @@ def test_every_platform_that_ships_goes_through_the_suite() -> None:
 
 def test_an_exemption_names_its_check_and_its_reason(tmp_path: Path) -> None:
     file = tmp_path / "quality.yaml"
-    name, reason = PROOFS.__name__, "The network has no test account that may delete messages."
+    name, reason = next(iter(CHECKS)), "The network has no test account that may delete messages."
     file.write_text(f"{name}: {reason}")
     assert exemptions(file) == {name: reason}
 
@@ -68,9 +99,9 @@ def test_an_exemption_names_its_check_and_its_reason(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("deletes_messages: The network has no test account for it.", "no check"),
-        (f"{PROOFS.__name__}: no", "without a reason"),
-        (f"{PROOFS.__name__}:", "without a reason"),
-        (f"- {PROOFS.__name__}", "name_of_a_check"),
+        ("texts_are_edited: no", "without a reason"),
+        ("texts_are_edited:", "without a reason"),
+        ("- texts_are_edited", "name_of_a_check"),
         ("", "name_of_a_check"),
     ],
 )
@@ -82,7 +113,7 @@ def test_an_exemption_that_says_nothing_is_none(tmp_path: Path, text: str, said:
 
 
 def test_suite_has_all_its_checks() -> None:
-    assert len({check.__name__ for check in PLATFORM_CHECKS}) >= 5
+    assert len(CHECKS) == len(PLATFORM_CHECKS) >= 28
     assert all(check.__doc__ for check in PLATFORM_CHECKS)
 
 
@@ -161,29 +192,188 @@ class Credulous(FakePlatform):
         return Receipt(chat=message.chat, ids=("1",))
 
 
-@pytest.mark.parametrize(
-    ("check", "platform"),
-    [
-        (IDS, Blind),
-        (REPEATS, Forgetful),
-        (RECEIPTS, Stingy),
-        (PROOFS, Boastful),
-        (PROOFS, Mute),
-        (PROOFS, Scrambling),
-        (PROOFS, Modest),
-        (PROOFS, Clinging),
-        (PROOFS, Credulous),
-    ],
+class Talkative(FakePlatform):
+    """Takes what it said itself for somebody's message."""
+
+    async def receive(self, event: Event) -> FirstAnswer:
+        assert self.gateway is not None
+        return await self.gateway.receive(event)
+
+
+class Selfmade(FakePlatform):
+    """Goes by event ids alone, which change when the network repeats itself."""
+
+    async def receive(self, event: Event) -> FirstAnswer:
+        return await super().receive(replace(event, keys=event.keys[:1]))
+
+
+class Cutting(FakePlatform):
+    """Shows no more than the first twenty buttons and 1,000 characters, and says nothing of it."""
+
+    def __init__(self) -> None:
+        super().__init__(can=with_capabilities(text=4_000))
+
+    async def send(self, message: Outgoing) -> Receipt:
+        receipt = await super().send(message)
+        shown = self.shown[receipt.ids[0]]
+        if len(shown.text) > 1_000:
+            shown.message = replace(message, text=None)
+        return receipt
+
+
+class Curt(FakePlatform):
+    """Believes that every event has an answer of its own."""
+
+    async def receive(self, event: Event) -> FirstAnswer:
+        first = await super().receive(event)
+        assert not isinstance(first, Defer) or not first.private
+        return first
+
+
+class Shuffling(FakePlatform):
+    """Shows the newest first."""
+
+    async def send(self, message: Outgoing) -> Receipt:
+        receipt = await super().send(message)
+        self.shown = dict(sorted(self.shown.items(), key=lambda item: -int(item[0])))
+        return receipt
+
+
+class Impatient(FakePlatform):
+    """Waits a second less than it was told to."""
+
+    async def send(self, message: Outgoing) -> Receipt:
+        try:
+            return await super().send(message)
+        except Retry as later:
+            raise Retry(later.after - 1) from later
+
+
+class Stubborn(FakePlatform):
+    """Tries again by itself when the network asks for a pause."""
+
+    async def send(self, message: Outgoing) -> Receipt:
+        try:
+            return await super().send(message)
+        except Retry:
+            return await super().send(message)
+
+
+class Careless(FakePlatform):
+    """Acknowledges what could not be stored."""
+
+    async def receive(self, event: Event) -> FirstAnswer:
+        try:
+            return await super().receive(event)
+        except Unavailable:
+            return None
+
+
+BROKEN: Sequence[tuple[str, type[FakePlatform]]] = (
+    ("ids_come_back_as_they_are_seen", Blind),
+    ("what_the_account_says_itself_is_no_event", Talkative),
+    ("what_the_network_repeats_is_handled_once", Forgetful),
+    ("what_the_network_repeats_is_handled_once", Selfmade),
+    ("all_that_is_visible_has_a_receipt", Stingy),
+    ("class_and_declaration_agree", Modest),
+    ("texts_and_captions_arrive_whole", Boastful),
+    ("texts_are_edited", Mute),
+    ("buttons_bring_back_what_they_carry", Scrambling),
+    ("messages_are_deleted", Clinging),
+    ("messages_are_found_again", Credulous),
+    ("what_does_not_fit_is_shown_another_way", Cutting),
+    ("every_first_answer_is_taken", Curt),
+    ("what_is_said_comes_in_order", Shuffling),
+    ("a_pause_that_the_network_asks_for_is_told_exactly", Impatient),
+    ("a_pause_that_the_network_asks_for_is_told_exactly", Stubborn),
+    ("what_cannot_be_stored_is_not_acknowledged", Careless),
 )
-async def test_suite_notices(check: Check, platform: type[FakePlatform]) -> None:
+
+
+def making(platform: type[FakePlatform], side: type[OnFake] = OnFake) -> MakeNetwork:
     @asynccontextmanager
     async def make(gateway: ScriptedGateway) -> AsyncIterator[Network]:
         account = platform()
         async with on_line(account, gateway):
-            yield OnFake(account, gateway)
+            yield side(account, gateway)
 
+    return make
+
+
+@pytest.mark.parametrize(("check", "platform"), BROKEN)
+async def test_suite_notices(check: str, platform: type[FakePlatform]) -> None:
+    with pytest.raises((AssertionError, TimeoutError)):
+        await CHECKS[check](making(platform))
+
+
+class OnFragile(OnFake):
+    """A network that can be cut off and that talks nonsense, and an account that does not get over it."""
+
+    async def cut(self) -> None:
+        self._gateway.answer = never
+
+    async def garble(self) -> None:
+        self._gateway.answer = never
+
+
+async def never(_: Event) -> FirstAnswer:
+    raise AssertionError("deaf")
+
+
+@pytest.mark.parametrize("check", ["a_broken_connection_is_made_anew", "nonsense_is_set_aside"])
+async def test_suite_notices_an_account_that_goes_deaf(check: str) -> None:
     with pytest.raises(AssertionError):
-        await check(make)
+        await CHECKS[check](making(FakePlatform, OnFragile))
+
+
+async def test_the_whole_suite_gives_findings_and_stops_at_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = [CHECKS[name] for name in ("texts_are_edited", "forms_come_back_filled_in", "messages_are_deleted")]
+    monkeypatch.setattr(platform_suite, "PLATFORM_CHECKS", few)
+    found = await check_platform(making(Clinging))
+    assert [(each.check, each.outcome) for each in found] == [
+        ("texts_are_edited", "proved"),
+        ("forms_come_back_filled_in", "not asked"),
+        ("messages_are_deleted", "failed"),
+    ]
+    assert found[1].said == "not declared"
+
+
+def pytest_of(*arguments: str) -> tuple[int, str]:
+    """Another run of pytest, from the folder of the tests; its exit code and what it printed."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", *arguments]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own words
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_pytest_runs_the_suite_on_a_platform_and_prints_what_was_proved() -> None:
+    code, printed = pytest_of("--chatelier-platform", "networks:on_fake")
+    assert code == 0, printed
+    table = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in printed.splitlines() if line[:1] == "|"}
+    assert {name.replace(" ", "_") for name in table} >= CHECKS.keys()
+    assert (table["texts are edited"], table["forms come back filled in"]) == ("proved", "not declared")
+
+
+def test_pytest_tells_what_failed() -> None:
+    code, printed = pytest_of("--chatelier-platform", "test_platform_suite:on_clinging")
+    assert code == 1
+    assert "| messages are deleted " in printed
+    assert "| failed: " in printed
+
+
+on_clinging = making(Clinging)
+
+
+@pytest.mark.parametrize("name", ["no_such_module:make", "networks:no_such_function", "networks", ":"])
+def test_pytest_says_how_to_name_a_platform(name: str) -> None:
+    code, printed = pytest_of("--chatelier-platform", name)
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "MODULE:FUNCTION" in printed
+    assert "INTERNALERROR" not in printed
+
+
+def test_other_runs_of_pytest_do_not_import_chatelier() -> None:
+    program = "import sys, chatelier_pytest; sys.exit('chatelier' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0  # noqa: S603 - as above
 
 
 async def test_suite_notices_what_is_left_open() -> None:
@@ -198,7 +388,7 @@ async def test_suite_notices_what_is_left_open() -> None:
 
     try:
         with pytest.raises(AssertionError, match="open files"):
-            await LEAKS(make)
+            await CHECKS["starts_and_stops_leave_nothing_behind"](make)
     finally:
         for file in left:
             file.close()

@@ -22,7 +22,7 @@ from ..media.blob import Blob
 from ..workflows.graph import with_prefix
 from ..workflows.workflow import Graph
 from .backend import PIXEL, WHITE_PIXEL
-from .platform_suite import leftovers
+from .network import leftovers
 from .store_suite import raised
 
 PATIENCE_SECONDS = 60.0

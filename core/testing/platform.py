@@ -143,8 +143,15 @@ class FakePlatform:
         where = self.chat(chat, direct=direct)
         return Event(keys=(f"event-{n}", f"said-{n}"), chat=where, sender=handle, name=sender, body=body)
 
+    @property
+    def handle(self) -> str:
+        """Of the account itself."""
+        return f"{self.name.partition('.')[0]}:chatelier"
+
     async def receive(self, event: Event) -> FirstAnswer:
-        """Hand an event in, as soon as the account is on line."""
+        """Hand an event in, as soon as the account is on line; nothing where the account said it itself."""
+        if event.sender == self.handle:
+            return None
         await self.until(lambda: self.gateway is not None)
         assert self.gateway is not None  # noqa: S101 - just waited for
         return await self.gateway.receive(event)

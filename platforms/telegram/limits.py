@@ -45,6 +45,7 @@ def capabilities(chat: ChatRef | None, *, local_server: bool) -> Capabilities:
         buttons=_BUTTONS,
         album_buttons=False,
         album=ALBUM,
+        attachments=True,
         edit_text=True,
         edit_media=True,
         text_stays_text=True,

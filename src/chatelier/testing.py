@@ -6,7 +6,8 @@ from .core.testing.clock import FakeClock, settle
 from .core.testing.gateway import PICTURE, Parts, running
 from .core.testing.logs import sent_to
 from .core.testing.platform import ROOMY, FakePlatform, with_capabilities
-from .core.testing.platform_suite import PLATFORM_CHECKS, MakeNetwork, Network, Visible
+from .core.testing.network import Cuts, Echoes, Garbles, HoldsBack, MakeNetwork, Network, Visible
+from .core.testing.platform_suite import PLATFORM_CHECKS, Finding, check_platform
 from .core.testing.quality import exemptions
 from .core.testing.scripted import ScriptedGateway
 from .core.testing.store import FakeStore
@@ -19,10 +20,15 @@ __all__ = [
     "ROOMY",
     "STORE_CHECKS",
     "Bench",
+    "Cuts",
+    "Echoes",
     "FakeBackend",
     "FakeClock",
     "FakePlatform",
     "FakeStore",
+    "Finding",
+    "Garbles",
+    "HoldsBack",
     "MakeBackend",
     "MakeNetwork",
     "MakeStore",
@@ -30,6 +36,7 @@ __all__ = [
     "Parts",
     "ScriptedGateway",
     "Visible",
+    "check_platform",
     "exemptions",
     "running",
     "sent_to",

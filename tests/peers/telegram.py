@@ -199,9 +199,9 @@ class TelegramPeer:
         self._move()
         return update
 
-    def repeat(self) -> None:
-        """The last update once more, as after a crash before its confirmation, under its own number."""
-        self._repeated.append(self._last)
+    def repeat(self, *, as_other: bool = False) -> None:
+        """The last update once more, as after a crash before its confirmation, under its own number or another one."""
+        self._repeated.append(self._last | ({"update_id": next(self._update_ids)} if as_other else {}))
         self._move()
 
     def keeps(self, data: bytes, name: str = "file") -> str:
