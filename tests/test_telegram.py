@@ -453,7 +453,7 @@ def refusal(code: int, description: str, **more: Any) -> JSONResponse:
         (400, "Bad Request: message thread not found", Gone),
         (400, "Bad Request: not enough rights to send text messages to the chat", Refused),
         (413, "Request Entity Too Large", Refused),
-        (500, "Internal Server Error", Uncertain),
+        (500, "Internal Server Error", Unavailable),
         (502, "Bad Gateway", Uncertain),
     ],
 )

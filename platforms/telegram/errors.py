@@ -45,6 +45,16 @@ GONE = (
 )
 
 
+GATEWAY = ("bad gateway", "gateway time-out", "gateway timeout")
+"""What stands before Telegram's servers says so: they may have done it all the same."""
+
+
+def _was_not_done(away: NetworkError) -> bool:
+    """There was no connection, or Telegram itself answers that something is wrong with it."""
+    cause = away.__cause__
+    return isinstance(cause, NEVER_SENT) or (cause is None and not says(away, *GATEWAY))
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Around each call of the library."""
@@ -61,8 +71,7 @@ def told() -> Iterator[None]:
     except (TimedOut, NetworkError) as away:
         if says(away, TOO_LARGE):
             raise Refused(str(away)) from away
-        # Where not even a connection was had, nothing can have arrived.
-        raise (Unavailable if isinstance(away.__cause__, NEVER_SENT) else Uncertain)(str(away)) from away
+        raise (Unavailable if _was_not_done(away) else Uncertain)(str(away)) from away
     except TelegramError as other:
         raise Refused(str(other)) from other
 

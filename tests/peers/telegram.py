@@ -8,6 +8,7 @@ import contextlib
 import io
 import itertools
 import json
+import random
 import re
 import socket
 import time
@@ -103,7 +104,8 @@ class Chat:
 class TelegramPeer:
     """messages: what is visible, by chat and id, in order. calls: every method that was called, with its parameters.
 
-    fault: asked first, with the method and its parameters; what it answers is the answer.
+    fault: asked first, with the method and its parameters; what it answers is the answer. after: asked once it was done.
+    shuffle: waiting updates are told in an order of its own.
     """
 
     def __init__(self, token: str = TOKEN) -> None:
@@ -118,6 +120,8 @@ class TelegramPeer:
         self.answered: list[Message] = []
         self.webhook: Message = {}
         self.fault: Fault | None = None
+        self.after: Fault | None = None
+        self.shuffle: random.Random | None = None
         self.moved = asyncio.Event()
         self._updates: list[Message] = []
         self._repeated: list[Message] = []
@@ -156,9 +160,14 @@ class TelegramPeer:
         assert self._server is not None
         self._server.should_exit = self._server.force_exit = True
         self._move()
+        self.drop()
+        await self._serving
+
+    def drop(self) -> None:
+        """Every connection breaks."""
+        assert self._server is not None
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()
-        await self._serving
 
     def chat(self, id_: int = 42, **options: Any) -> Chat:
         if id_ not in self.chats:
@@ -260,6 +269,8 @@ class TelegramPeer:
             return _answer(refusal)
         finally:
             self._move()
+        if self.after is not None and (answer := self.after(method, given)) is not None:
+            return answer
         return JSONResponse({"ok": True, "result": result})
 
     async def _file(self, request: Request) -> Response:
@@ -301,7 +312,10 @@ class TelegramPeer:
                     "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running",
                 )
         repeated, self._repeated = self._repeated, []
-        return [*repeated, *self._updates][: int(given.get("limit", 100))]
+        told = [*repeated, *self._updates][: int(given.get("limit", 100))]
+        if self.shuffle is not None:
+            self.shuffle.shuffle(told)
+        return told
 
     @property
     def _stopping(self) -> bool:
@@ -614,6 +628,16 @@ def _answer(refusal: Refusal) -> JSONResponse:
     if refusal.parameters:
         body["parameters"] = refusal.parameters
     return JSONResponse(body, status_code=refusal.code)
+
+
+def broken() -> JSONResponse:
+    """The other one: nothing was done."""
+    return _answer(Refusal(500, "Internal Server Error"))
+
+
+def unheard() -> JSONResponse:
+    """And one after which nobody knows whether it was."""
+    return _answer(Refusal(502, "Bad Gateway"))
 
 
 def too_many(seconds: int) -> JSONResponse:
