@@ -38,6 +38,7 @@ from .http.application import Health as Condition
 from .log import get_logger, hide
 from .media.blob import Blobs
 from .media.blobs import FolderBlobs
+from .media.films import Films
 from .media.intake import Intake
 from .media.pictures import PictureLimits, Pictures
 from .people.operators import Operators
@@ -103,9 +104,13 @@ class Runtime:
 
     async def build(self, stack: AsyncExitStack) -> None:
         limits = self.settings.limits
-        self.pictures = await stack.enter_async_context(Pictures(PictureLimits(pixels=limits.picture_pixels)))
+        media = self.settings.media
+        self.pictures = await stack.enter_async_context(
+            Pictures(PictureLimits(pixels=limits.picture_pixels), media.workers)
+        )
+        self.films = await stack.enter_async_context(Films(media.video_seconds))
         data = self.settings.data_dir
-        blobs = FolderBlobs(data / "blobs", self.store, self.clock, self.pictures)
+        blobs = FolderBlobs(data / "blobs", self.store, self.clock, self.pictures, self.films)
         with usable(data):
             if self.settings.workflows.folder == data / "workflows":
                 # So that a file can be dropped there.

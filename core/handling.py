@@ -11,7 +11,7 @@ from .chat import words as chat_words
 from .chat.albums import JOIN_SECONDS, Album, AlbumKey, album_of, joined
 from .chat.buttons import ACTIONS, OnJob, read, store_action
 from .chat.inbox import ARRIVALS, TRIES, Arrival, conversation, finish
-from .chat.messages import FILE_TYPES, Ask, Called, Defer, Event, FirstAnswer, Option, Pressed, Reply, Said
+from .chat.messages import FILE_TYPES, Ask, Called, Defer, Event, FileRef, FirstAnswer, Option, Pressed, Reply, Said, Value
 from .chat.outbox import Address, post
 from .commands import words as command_words
 from .commands.call import Call
@@ -21,6 +21,7 @@ from .commands.menus import show_menu
 from .commands.router import Asks, Meant, Nothing, OnResult, Router
 from .errors import BadInput, ChatelierError, Exists, Gone, Lost, Refused, Unavailable
 from .generation.jobs import JOBS
+from .generation.subject import newest_files
 from .generation.verbs import press, tweak_form
 from .keys import derived, token
 from .leases import LEASE_SECONDS, Lease
@@ -284,17 +285,34 @@ class Handling:
             raise BadInput(command_words.OPERATORS_ONLY)
         if refusal := await self.runtime.refusal(call.event, command.name):
             raise BadInput(refusal)
-        lacking = missing(command, meant.values)
+        values, more = await self._with_subject(call, command, meant.values)
+        lacking = missing(command, values)
         if lacking:
             await _ask(call, command, lacking[0], meant.values, menu=meant.menu)
             return
         if meant.menu:
             await show_menu(call, command, meant.values)
             return
-        values = await self.runtime.read_files(command, meant.values)
-        await command.handler(replace(call, values=values))
+        values = await self.runtime.read_files(command, values)
+        await command.handler(replace(call, values=values, more=more))
         if not call.answered.is_set():
             raise RuntimeError(f"the handler of /{command.name} ended without commit, refuse or ask")
+
+    async def _with_subject(
+        self, call: Call, command: Command, values: Mapping[str, Value]
+    ) -> tuple[Mapping[str, Value], tuple[FileRef, ...]]:
+        """The values with the file that the command works on, and what stands beside that file. Raises BadInput for none at all."""
+        option = next((one for one in command.options if one.subject), None)
+        if option is None:
+            return values, ()
+        body = call.event.body
+        files = await self.router.files_with(call.event, body) if isinstance(body, Said | Called) else ()
+        if option.name in values:
+            return values, tuple(file for file in files if file not in values.values())
+        files = await newest_files(self.runtime.store, call.session)
+        if not files:
+            raise BadInput(command_words.NOTHING_TO_WORK_ON)
+        return {**values, option.name: files[0]}, files[1:]
 
     async def _who(self, event: Event) -> tuple[Person, Session]:
         async def work(tx: Tx) -> tuple[Person, Session]:

@@ -14,6 +14,7 @@ from .errors import ChatelierError
 from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, Job, Order, Result, result_owner, results_of
 from .log import get_logger
 from .media.blobs import FolderBlobs
+from .media.made import MADE, drop_made
 from .media.references import release
 from .settings import Retention
 from .storage import Kind, Store, Tx
@@ -59,6 +60,7 @@ class Housekeeping:
         await self._prune(MESSAGES, "created", now - timedelta(days=keep.messages_days))
         await self._prune(ACTIONS, "created", now - timedelta(days=keep.jobs_days))
         await self._prune(RESULTS, "created", now - timedelta(days=keep.results_days), _drop_result)
+        await self._prune(MADE, "created", now - timedelta(days=keep.results_days), drop_made)
         await self._prune(RESULTS, "created", await self._full_at(keep.results_gigabytes * GIGABYTE), _drop_result)
         await self._prune(JOBS, "created", now - timedelta(days=keep.jobs_days), _drop_job)
         await self._prune(ORDERS, "created", now - timedelta(days=keep.jobs_days))

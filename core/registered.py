@@ -19,6 +19,7 @@ from .generation.outages import OUTAGES
 from .generation.roster import CLOSINGS, ROSTER
 from .leases import ACCOUNTS
 from .log import get_logger
+from .media.made import MADE
 from .media.references import BLOB_REFS, BLOBS
 from .people.people import PEOPLE
 from .plugins import Plugins
@@ -33,7 +34,7 @@ from .workflows.workflow import WorkflowSource
 log = get_logger(__name__)
 
 KINDS: Sequence[Kind[Any]] = (
-    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BLOBS, BLOB_REFS, CLOSINGS, CROWDS, JOBS, MESSAGES, NUMBERINGS, ORDERS, OUTAGES, PEOPLE,
+    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BLOBS, BLOB_REFS, CLOSINGS, CROWDS, JOBS, MADE, MESSAGES, NUMBERINGS, ORDERS, OUTAGES, PEOPLE,
     RESULTS, ROSTER, RUNS, SESSIONS, WORKLOADS,
 )  # fmt: skip
 """Of the core; plugins add theirs with `register_kinds`."""

@@ -154,6 +154,8 @@ class Option:
     rest: it takes all words that are not another option (a prompt). step: values are multiples of it above `minimum`.
     choices: for `choice`. max_length: characters of a text. default: None when there is none.
     advanced: shown after the others and left out of short help.
+    subject: the file that the command works on: a link in the text stands for it, and with no file at all the newest one that
+    the person has. At most one option of a command.
     """
 
     name: str
@@ -169,6 +171,7 @@ class Option:
     max_length: int = LONGEST_TEXT
     rest: bool = False
     advanced: bool = False
+    subject: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

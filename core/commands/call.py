@@ -1,7 +1,7 @@
 """One call of a command: what the handler is given, and the one way to answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,15 @@ from ..chat import words as chat_words
 from ..chat.buttons import ACTIONS
 from ..chat.inbox import Arrival, conversation, finish
 from ..chat.markup import escape
-from ..chat.messages import ChatRef, Event, Reply
+from ..chat.messages import ChatRef, Event, FileRef, Media, Reply
 from ..chat.outbox import Address, post
 from ..errors import BadInput
+from ..media.blob import Blob
+from ..media.made import note_made
 from ..people.people import Person
 from ..sessions.session import Session, close
 from ..storage import Tx
+from . import words
 from .command import Command
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ class Call:
     """values: by option name, checked against the declaration; a file option holds a Blob by now.
 
     operator: the sender is one of the configured operators. runtime: the gateway's services.
+    more: files that came beside the one of the option that is the `subject`, unread.
     action: the stored action that is used up by the answer, or "". answers: it came as the answer to an open question.
     answered: set as soon as the answer is stored; the copies of a call share it.
     """
@@ -40,6 +44,7 @@ class Call:
     operator: bool
     runtime: "Runtime"
     arrival: Arrival
+    more: tuple[FileRef, ...] = ()
     action: str = ""
     answers: bool = False
     answered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,6 +70,21 @@ class Call:
         """
 
         await self._commit(work, replies, closes=self.answers)
+
+    async def files(self, option: str, most: int) -> tuple[Blob, ...]:
+        """The file of the option that is the `subject`, and those beside it. Raises BadInput when there are more than `most`."""
+        if len(self.more) >= most:
+            raise BadInput(words.too_many_files(len(self.more) + 1, most))
+        kind = next(one.type for one in self.command.options if one.name == option)
+        return (self.values[option], *[await self.runtime.intake.read(file, kind) for file in self.more])
+
+    async def give(self, media: Sequence[Media], text: str = "", *, quote: bool = True) -> None:
+        """Commit with files that this call made; they are kept as long as results are, and are the person's newest."""
+
+        async def work(tx: Tx) -> None:
+            await note_made(tx, self.arrival.key, self.person.key, [each.blob for each in media])
+
+        await self.commit(work, Reply(text=text, media=tuple(media), quote=quote))
 
     async def refuse(self, words: str, *, closes: bool = False) -> None:
         """Answer with words alone, and note them at the event: what was asked for was not done.

@@ -90,8 +90,9 @@ def with_files(values: Mapping[str, Value], command: Command, files: Sequence[Fi
 
 
 def with_link(values: Mapping[str, Value], command: Command) -> dict[str, Value]:
-    """The values with the first link in the text as the file that the command cannot do without."""
-    lacking = next((one for one in command.options if one.required and one.type in FILE_TYPES), None)
+    """The values with the first link in the text as the file that the command works on or cannot do without."""
+    wanted = (one for one in command.options if (one.required or one.subject) and one.type in FILE_TYPES)
+    lacking = next(wanted, None)
     rest = next((option.name for option in command.options if option.rest), "")
     said = values.get(rest)
     if lacking is None or lacking.name in values or not isinstance(said, str):

@@ -11,7 +11,7 @@ from ..chat.inbox import conversation
 from ..chat.messages import FILE_TYPES, Called, Event, FileRef, Option, Pressed, Said, Submitted, Value
 from ..chat.outbox import MESSAGES, message_in
 from ..errors import BadInput
-from ..media.intake import STORED
+from ..media.intake import stored
 from ..people.people import PEOPLE
 from ..sessions.session import Question, Session, open_questions, session_of
 from . import words
@@ -197,21 +197,20 @@ class Router:
         self, values: Mapping[str, Value], command: Command, event: Event, said: Said | Called
     ) -> Mapping[str, Value]:
         """Attached pictures, else those of the message that this one answers, fill the file options in order."""
+        if not any(option.type in FILE_TYPES for option in command.options):
+            return values
+        return with_files(values, command, await self.files_with(event, said))
+
+    async def files_with(self, event: Event, said: Said | Called) -> tuple[FileRef, ...]:
+        """What came with it, else what the message carries that it answers."""
         files = said.files if isinstance(said, Said) else ()
-        if not files and said.reply_to and any(option.type in FILE_TYPES for option in command.options):
-            files = await self._files_of(event, said.reply_to)
-        return with_files(values, command, files)
+        return files or (await self._files_of(event, said.reply_to) if said.reply_to else ())
 
     async def _files_of(self, event: Event, message_id: str) -> tuple[FileRef, ...]:
         """What an earlier message of this conversation carries: ours from the outbox, theirs from the inbox."""
         ours = await message_in(self.runtime.store, event.chat, message_id)
         if ours is not None:
-            return tuple(
-                FileRef(
-                    platform=STORED, ref=media.blob.sha256, name=media.name, mime=media.blob.mime, size=media.blob.size
-                )
-                for media in ours.reply.media
-            )
+            return tuple(stored(media.blob, media.name) for media in ours.reply.media)
         theirs = await self.runtime.inbox.by_message(event.chat.platform, message_id)
         return theirs.event.body.files if theirs and isinstance(theirs.event.body, Said) else ()
 

@@ -7,6 +7,7 @@ from ..chat.markup import fence
 from ..chat.messages import FieldType, Option
 
 PLAIN_WORDS = "Commands begin with a slash. Write /make and what you want to see, or /help for all commands."
+NOTHING_TO_WORK_ON = "Send a picture or video with it, answer one with it, or give its link."
 OPERATORS_ONLY = "Only the operator may do that."
 
 YES = "Yes"
@@ -153,3 +154,7 @@ def question(option: Option) -> str:
     if option.type == "text":
         return f"What should {name} be{about}?"
     return f"What should {name} be{about}? Please answer with {allowed(option)}."
+
+
+def too_many_files(count: int, most: int) -> str:
+    return f"That is {count} files; I take {most} at a time."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..chat import words as chat_words
 from ..chat.buttons import OnJob, Verb
-from ..chat.messages import FILE_TYPES, Ask, Button, Event, FileRef, Form, Option, Pressed, Reply, Submitted
+from ..chat.messages import FILE_TYPES, Ask, Button, Event, Form, Option, Pressed, Reply, Submitted
 from ..chat.outbox import message_in, post
 from ..commands.call import Call
 from ..commands.forms import form_for
@@ -15,8 +15,7 @@ from ..commands.menus import show_menu
 from ..commands.options import check_value
 from ..commands.parse import typed
 from ..errors import BadInput
-from ..media.blob import Blob
-from ..media.intake import STORED
+from ..media.intake import stored
 from ..storage import Tx
 from . import results, words
 from .jobs import JOBS, ORDERS, RESULTS, Job, results_of
@@ -101,17 +100,13 @@ async def _upscale(call: Call, job: Job, _: Values) -> None:
         raise BadInput(words.NO_PICTURE)
     command = command_for(workflow)
     # As if each were sent in: a picture that is too large to be taken is refused in the same words.
-    files = [await call.runtime.read_files(command, {name: _stored(blob)}) for blob in found]
+    files = [await call.runtime.read_files(command, {name: stored(blob)}) for blob in found]
     prompt = {
         one.name: job.values[one.name]
         for one in workflow.inputs
         if one.role == "prompt" and one.required and one.name in job.values
     }
     await order_all(call, [wanted_run(workflow, {**prompt, **values}) for values in files])
-
-
-def _stored(blob: Blob) -> FileRef:
-    return FileRef(platform=STORED, ref=blob.sha256, mime=blob.mime, size=blob.size)
 
 
 async def _original(call: Call, job: Job, _: Values) -> None:

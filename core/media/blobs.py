@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
@@ -25,6 +26,7 @@ from ..storage import Store
 from ..streams import closing
 from . import words
 from .blob import Blob
+from .films import Films
 from .pictures import Pictures
 from .references import BLOBS, GRACE, IDLE, condemn, keep, strike
 from .sniff import HEAD, sniff
@@ -39,16 +41,24 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class FolderBlobs:
     """The blobs of one machine, in a folder. Two processes may share it, with one store.
 
-    limit_bytes: of one blob, where `put` is not told another.
+    films: None, and videos have no width, height and time. limit_bytes: of one blob, where `put` is not told another.
     """
 
     def __init__(
-        self, root: Path, store: Store, clock: Clock, pictures: Pictures, *, limit_bytes: int = 200_000_000
+        self,
+        root: Path,
+        store: Store,
+        clock: Clock,
+        pictures: Pictures,
+        films: Films | None = None,
+        *,
+        limit_bytes: int = 200_000_000,
     ) -> None:
         self._root = root
         self._store = store
         self._clock = clock
         self._pictures = pictures
+        self._films = films
         self._limit = limit_bytes
         first = secrets.randbelow(256)  # not always the same ones, should the process never live long
         self._synced = set[str]()
@@ -123,6 +133,8 @@ class FolderBlobs:
             raise BadInput(words.EMPTY)
         sha256 = await asyncio.to_thread(temp.finish, waiting)
         mime, kind = sniff(head)
+        if kind == "video":
+            return await self._video(Blob(sha256=sha256, size=size, mime=mime, kind=kind), temp.path)
         if not mime.startswith("image/"):
             return Blob(sha256=sha256, size=size, mime=mime, kind=kind)
         picture = await self._pictures.inspect(temp.path)
@@ -136,6 +148,16 @@ class FolderBlobs:
             frames=picture.frames,
             duration_ms=picture.duration_ms,
         )
+
+    async def _video(self, blob: Blob, path: Path) -> Blob:
+        """With what its first frame says; as it is where it cannot be read here, for it may play elsewhere."""
+        if self._films is None or not self._films.is_there:
+            return blob
+        try:
+            film = await self._films.probe(path, blob.mime)
+        except BadInput:
+            return blob
+        return replace(blob, width=film.width, height=film.height, frames=film.frames, duration_ms=film.duration_ms)
 
     async def _keep(self, temp: "Temporary", blob: Blob) -> None:
         known = await self._store.get(BLOBS, blob.sha256)

@@ -51,14 +51,24 @@ class Intake:
             raise words.too_big(self._limit)
         chunks = self._open(source, kinds)
         if wanted == "image":
-            data = await self._whole(chunks)
+            data = await self._whole(chunks, self._limit)
             if not data:
                 raise BadInput(words.EMPTY)
             return await self._blobs.put(_once(await self._pictures.clean(data)))
         blob = await self._blobs.put(chunks, limit=self._limit)
         if kinds and blob.kind not in kinds:
             raise words.wrong_kind(blob.mime)
+        if blob.mime.startswith("image/"):
+            return await self._blobs.put(_once(await self._pictures.clean(await self.whole(blob))))
         return blob
+
+    async def whole(self, blob: Blob) -> bytes:
+        """All its bytes. Raises BadInput when they went."""
+        return await self._whole(self._open(stored(blob), ()))
+
+    async def keep(self, data: bytes) -> Blob:
+        """Bytes that were made here. They go after an hour unless somebody refers to them."""
+        return await self._blobs.put(_once(data))
 
     def _from(self, source: FileRef | str, kinds: Sequence[MediaKind]) -> AsyncIterator[bytes]:
         if isinstance(source, str):
@@ -77,15 +87,20 @@ class Intake:
         except Refused as no:
             raise BadInput(str(no)) from no
 
-    async def _whole(self, chunks: AsyncIterator[bytes]) -> bytes:
+    async def _whole(self, chunks: AsyncIterator[bytes], limit: int = 0) -> bytes:
         parts, size = [], 0
         async with closing(chunks):
             async for chunk in chunks:
                 size += len(chunk)
-                if size > self._limit:
-                    raise words.too_big(self._limit)
+                if limit and size > limit:
+                    raise words.too_big(limit)
                 parts.append(chunk)
         return b"".join(parts)
+
+
+def stored(blob: Blob, name: str = "") -> FileRef:
+    """The reference to bytes that are here already."""
+    return FileRef(platform=STORED, ref=blob.sha256, name=name, mime=blob.mime, size=blob.size)
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

@@ -1,9 +1,9 @@
 """Pictures under limits: what they are, cleaned of metadata, as thumbnails; off the event loop and few at a time."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -31,6 +31,8 @@ from .containers import Malformed, orientation, outline, stripped
 from .sniff import HEAD, sniff
 
 T = TypeVar("T")
+WAITING = 16
+"""Who may wait for a place, so that nobody waits for minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,8 @@ class Pictures:
     def __init__(self, limits: PictureLimits | None = None, workers: int = 2) -> None:
         self._limits = limits or PictureLimits()
         self._threads = ThreadPoolExecutor(workers, "pictures")
+        self._places = asyncio.Semaphore(workers)
+        self._waiting = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,6 +81,34 @@ class Pictures:
     async def close(self) -> None:
         """Waits for what is being worked on, drops what waits. May be called twice."""
         await asyncio.to_thread(partial(self._threads.shutdown, cancel_futures=True))
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """A place among the few who hold whole files in memory to make something of them. Raises BadInput when too many wait."""
+        if self._waiting >= WAITING:
+            raise BadInput(words.BUSY)
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    async def work(self, work: Callable[[], T]) -> T:
+        """What it returns, from one of the few threads. It can't be stopped, so it takes only what `opened` lets pass."""
+        return await self._run(work)
+
+    def opened(self, data: bytes) -> Image.Image:
+        """The picture within the limits, upright, its first frame decoded. For use within `work`. Raises BadInput."""
+        picture = _inspected(_read(data, self._limits), self._limits)
+        with _reading():
+            image = _opened(picture.mime, data)
+            image.load()
+            turn = _turn(picture.mime, data, image) if picture.kind == "image" else None
+            return image if turn is None else image.transpose(turn)
 
     async def inspect(self, source: Path | bytes) -> Picture:
         """What the picture is, by its header, within the limits; nothing is decoded. Raises BadInput."""

@@ -5,7 +5,16 @@ from ..errors import BadInput, OperatorMust
 EMPTY = "That file is empty. Send it again."
 NOT_A_PICTURE = "That file is not a picture I can read. Send a PNG, JPEG or WebP."
 BROKEN_PICTURE = "That picture is damaged or was cut short. Save it anew as a PNG or JPEG and send it again."
+BROKEN_VIDEO = "That video is damaged, or of a kind that I cannot read. Save it anew as an MP4 and send it again."
+NO_VIDEO = "I cannot work on videos here: the operator has to install `chatelier[video]`."
+VIDEO_ERRORS = {
+    "large": "That video is too large to be worked on. Make it smaller and send it again.",
+    "long": "That video has fewer frames than that, or too many for what you want. Shorten it, or ask for another frame.",
+    "silent": "There are no pictures in that file. Send a video.",
+}
+"""By what `film.py` calls them."""
 NO_HEIC = "I cannot read HEIC pictures here. Send a PNG, JPEG or WebP."
+BUSY = "Many pictures are being worked on just now. Please try again in a minute."
 GONE = "That file is no longer kept here. Send it again."
 
 BAD_ADDRESS = "That is not a web address I can use. Check it; it must start with http:// or https://."
@@ -53,6 +62,10 @@ def not_reached(host: str) -> BadInput:
 
 def too_slow(seconds: float) -> BadInput:
     return BadInput(f"That took longer than {seconds:g} seconds. Download the file and send it here.")
+
+
+def video_takes_long(seconds: float) -> BadInput:
+    return BadInput(f"Working on that video took longer than {seconds:g} seconds. Send a shorter or smaller one.")
 
 
 def answered(status: int) -> BadInput:

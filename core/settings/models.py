@@ -118,6 +118,15 @@ class Limits(Section):
     )
 
 
+class MediaSettings(Section):
+    """How pictures and videos are worked on."""
+
+    workers: Count = Field(
+        default=2, description="Pictures worked on at a time; each may take 200 MB of memory. Videos go one at a time."
+    )
+    video_seconds: Seconds = Field(default=60, description="Longest work on one video, in seconds.")
+
+
 class Retention(Section):
     """How long things are kept."""
 
@@ -154,6 +163,7 @@ class Settings(Section):
     workflows: WorkflowSettings = Field(default_factory=WorkflowSettings, description="The operator's own workflows.")
     plugins: PluginSettings = Field(default_factory=PluginSettings, description="Which plugins are loaded.")
     limits: Limits = Field(default_factory=Limits, description="What one person, message, picture or job may take.")
+    media: MediaSettings = Field(default_factory=MediaSettings, description="How pictures and videos are worked on.")
     retention: Retention = Field(default_factory=Retention, description="How long things are kept.")
 
     _sections: Mapping[str, BaseModel] = PrivateAttr(default_factory=dict)
