@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from chatelier import Platform, Pressed, Runtime, Said, Settings
+from chatelier import FileRef, Platform, Pressed, Runtime, Said, Settings
 from chatelier.core.gateway import open_runtime
 from chatelier.core.plugins import Plugins
 from chatelier.core.settings import PluginSettings
 from chatelier.testing import FakeBackend, FakePlatform, Parts, running
+from files import decoded, encoded
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n# (?P<name>\w+\.py)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -83,6 +85,18 @@ async def test_a_letter_in_the_mailbox_is_answered_by_the_parrot(folder: Path, t
         (tmp_path / "mailbox" / "in" / "ada.1.txt").write_text("/parrot --words Ahoy")
         await within(lambda: any("Ahoy, Ahoy!" in letter.read_text() for letter in out.glob("ada.*.txt")))
         assert not list((tmp_path / "mailbox" / "in").iterdir())
+
+
+async def test_a_picture_is_inverted_as_the_page_says(folder: Path, tmp_path: Path) -> None:
+    network = FakePlatform()
+    network.files["black"] = encoded(Image.new("RGB", (4, 4)), "PNG")
+    async with running(tmp_path, Parts([network], [FakeBackend()]), plugin_of(folder / "invert.py")()) as runtime:
+        said = Said(text="/invert", files=(FileRef(platform="fake", ref="black"),))
+        await network.receive(network.event(said))
+        await network.until(lambda: network.shown)
+        (media,) = network.last.message.media
+        data = b"".join([piece async for piece in runtime.blobs.open(media.blob.sha256)])
+    assert decoded(data).getpixel((1, 1)) == (255, 255, 255)
 
 
 def test_the_test_on_the_page_passes(folder: Path, blocks: dict[str, str]) -> None:
