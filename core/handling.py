@@ -11,7 +11,20 @@ from .chat import words as chat_words
 from .chat.albums import JOIN_SECONDS, Album, AlbumKey, album_of, joined
 from .chat.buttons import ACTIONS, OnJob, read, store_action
 from .chat.inbox import ARRIVALS, TRIES, Arrival, conversation, finish
-from .chat.messages import FILE_TYPES, Ask, Called, Defer, Event, FileRef, FirstAnswer, Option, Pressed, Reply, Said, Value
+from .chat.messages import (
+    FILE_TYPES,
+    Ask,
+    Called,
+    Defer,
+    Event,
+    FileRef,
+    FirstAnswer,
+    Option,
+    Pressed,
+    Reply,
+    Said,
+    Value,
+)
 from .chat.outbox import Address, post
 from .commands import words as command_words
 from .commands.call import Call

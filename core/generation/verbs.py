@@ -164,7 +164,7 @@ async def _tweak(call: Call, job: Job, values: Values) -> None:
     command = command_for(workflow)
     if not values:
         used = {name: job.files.get(str(value)) for name, value in job.values.items()}
-        files = {name: _stored(blob) for name, blob in used.items() if blob is not None}
+        files = {name: stored(blob) for name, blob in used.items() if blob is not None}
         await show_menu(call, command, {**job.said, **files})
         return
     workflow, merged = again(call.runtime, job, await call.runtime.read_files(command, typed(values, command)))
