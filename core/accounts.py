@@ -11,6 +11,7 @@ from .generation.cards import Cards
 from .generation.queue import Queue
 from .leases import ACCOUNTS, LEASE_SECONDS, AccountLease, Lease, give_back, take
 from .log import get_logger
+from .media.renditions import Renditions
 from .storage import Store
 from .supervise import Supervised, apart
 
@@ -33,6 +34,7 @@ class Account:
         clock: Clock,
         previews: Mapping[str, bytes],
         queue: Queue,
+        renditions: Renditions | None = None,
     ) -> None:
         self.platform = platform
         self._store = store
@@ -40,6 +42,7 @@ class Account:
         self._clock = clock
         self._previews = previews
         self._queue = queue
+        self._renditions = renditions
         self._lease: AccountLease | None = None
         self.connection = Supervised(platform.name, lambda: platform.run(gateway), clock, announces=True)
 
@@ -75,7 +78,7 @@ class Account:
     async def _serve(self) -> None:
         assert self._lease is not None  # noqa: S101 - `run` took it
         async with Lease(self._store, ACCOUNTS, self._lease, clock=self._clock, seconds=LEASE_SECONDS) as lease:
-            line = Line(self._store, self.platform, lease.held, self._clock)
+            line = Line(self._store, self.platform, lease.held, self._clock, self._renditions)
             cards = Cards(self._store, self._queue, line, self.name, self._previews, self._clock)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.connection.run(), name=f"connection {self.name}")

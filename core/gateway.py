@@ -41,6 +41,7 @@ from .media.blobs import FolderBlobs
 from .media.films import Films
 from .media.intake import Intake
 from .media.pictures import PictureLimits, Pictures
+from .media.renditions import Renditions
 from .people.operators import Operators
 from .plugins import Plugins
 from .registered import add_named, backends_of, catalogue_of, collect, commands_of, open_store_of, undeclared
@@ -120,6 +121,7 @@ class Runtime:
         self.housekeeping = Housekeeping(self.store, blobs, self.settings.retention, self.clock)
         self.platforms: dict[str, Platform] = {}
         self.intake = Intake(self.platforms, self.blobs, self.pictures, limits.upload_bytes)
+        self.renditions = Renditions(self.store, self.intake, self.pictures, self.films)
         self.backends = backends_of(self.settings, self.plugins, self._problem)
         self.backend_lives = {
             name: Supervised(name, backend.run, self.clock) for name, backend in self.backends.items()
@@ -227,7 +229,14 @@ class Runtime:
 
     def _account(self, platform: Platform) -> Account:
         return Account(
-            platform, self, self.store, self.owner, clock=self.clock, previews=self.previews, queue=self.queue
+            platform,
+            self,
+            self.store,
+            self.owner,
+            clock=self.clock,
+            previews=self.previews,
+            queue=self.queue,
+            renditions=self.renditions,
         )
 
     def _problem(self, words: str) -> None:

@@ -14,8 +14,9 @@ from .errors import ChatelierError
 from .generation.jobs import ATTEMPTS, JOBS, ORDERS, RESULTS, Job, Order, Result, result_owner, results_of
 from .log import get_logger
 from .media.blobs import FolderBlobs
-from .media.made import MADE, drop_made
+from .media.made import MADE, Made, drop_made
 from .media.references import release
+from .media.renditions import RENDITIONS, Rendition, drop_rendition
 from .settings import Retention
 from .storage import Kind, Store, Tx
 
@@ -61,7 +62,11 @@ class Housekeeping:
         await self._prune(ACTIONS, "created", now - timedelta(days=keep.jobs_days))
         await self._prune(RESULTS, "created", now - timedelta(days=keep.results_days), _drop_result)
         await self._prune(MADE, "created", now - timedelta(days=keep.results_days), drop_made)
-        await self._prune(RESULTS, "created", await self._full_at(keep.results_gigabytes * GIGABYTE), _drop_result)
+        await self._prune(RENDITIONS, "created", now - timedelta(days=keep.copies_days), drop_rendition)
+        full_at = await self._full_at(keep.results_gigabytes * GIGABYTE)
+        await self._prune(RESULTS, "created", full_at, _drop_result)
+        await self._prune(MADE, "created", full_at, drop_made)
+        await self._prune(RENDITIONS, "created", full_at, drop_rendition)
         await self._prune(JOBS, "created", now - timedelta(days=keep.jobs_days), _drop_job)
         await self._prune(ORDERS, "created", now - timedelta(days=keep.jobs_days))
         await self._walk("inputs", JOBS, "created", now - timedelta(days=keep.inputs_days), _drop_inputs)
@@ -83,18 +88,17 @@ class Housekeeping:
             pass
 
     async def _full_at(self, limit: float) -> datetime | None:
-        """Results before this moment no longer fit, counted from the newest on; None when all do."""
-        size, until, seen = 0, None, frozenset[str]()
+        """What was made before this moment no longer fits, counted from the newest on; None when all does."""
+        heads = [_Sizes(self._store, kind, size_of) for kind, size_of in MADE_HERE]
+        size = 0
         while True:
-            page = await self._store.find(RESULTS, order="created", until=until, descending=True, limit=AT_ONCE)
-            fresh = [result for result in page if result.key not in seen]
-            for result in fresh:
-                size += result.blob.size if result.blob else len(result.text)
-                if size > limit:
-                    return result.created + MOMENT
+            fresh = [(moment, head) for head in heads if (moment := await head.moment()) is not None]
             if not fresh:
                 return None
-            seen, until = frozenset(result.key for result in page), page[-1].created + MOMENT
+            moment, head = max(fresh, key=lambda one: one[0])
+            size += head.take()
+            if size > limit:
+                return moment + MOMENT
 
     async def _walk(self, name: str, kind: Kind[Any], order: str, before: datetime, change: Work) -> None:
         """Look once at each record that is older than this; after a restart, once more."""
@@ -110,6 +114,33 @@ class Housekeeping:
         self._walked[name] = before
 
 
+class _Sizes:
+    """What records of one kind take, from the newest on, a page at a time."""
+
+    def __init__(self, store: Store, kind: Kind[Any], size_of: Callable[[Any], int]) -> None:
+        self._store = store
+        self._kind = kind
+        self._size_of = size_of
+        self._seen = frozenset[str]()
+        self._until: datetime | None = None
+        self._page: list[Any] = []
+
+    async def moment(self) -> datetime | None:
+        """When the next one was made; None at the end."""
+        if not self._page:
+            page = await self._store.find(
+                self._kind, order="created", until=self._until, descending=True, limit=AT_ONCE
+            )
+            self._page = [record for record in page if record.key not in self._seen]
+            self._seen = frozenset(record.key for record in page)
+            self._until = page[-1].created + MOMENT if page else None
+        return self._page[0].created if self._page else None
+
+    def take(self) -> int:
+        """Its size in bytes."""
+        return self._size_of(self._page.pop(0))
+
+
 async def _each(kind: Kind[Any], keys: Sequence[str], change: Work, tx: Tx) -> None:
     for key in keys:
         record = await tx.get(kind, key)
@@ -119,6 +150,26 @@ async def _each(kind: Kind[Any], keys: Sequence[str], change: Work, tx: Tx) -> N
 
 async def _drop_result(tx: Tx, result: Result) -> None:
     await release(tx, result_owner(result.job, result.n))
+
+
+def _size_of_result(result: Result) -> int:
+    return result.blob.size if result.blob else len(result.text)
+
+
+def _size_of_made(made: Made) -> int:
+    return made.size
+
+
+def _size_of_rendition(rendition: Rendition) -> int:
+    return rendition.copy.blob.size if rendition.copy else 0
+
+
+MADE_HERE: Sequence[tuple[Kind[Any], Callable[[Any], int]]] = (
+    (RESULTS, _size_of_result),
+    (MADE, _size_of_made),
+    (RENDITIONS, _size_of_rendition),
+)
+"""What counts as results where room is short."""
 
 
 async def _drop_job(tx: Tx, job: Job) -> None:

@@ -21,6 +21,7 @@ from .leases import ACCOUNTS
 from .log import get_logger
 from .media.made import MADE
 from .media.references import BLOB_REFS, BLOBS
+from .media.renditions import RENDITIONS
 from .people.people import PEOPLE
 from .plugins import Plugins
 from .sessions.session import SESSIONS
@@ -35,7 +36,7 @@ log = get_logger(__name__)
 
 KINDS: Sequence[Kind[Any]] = (
     ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BLOBS, BLOB_REFS, CLOSINGS, CROWDS, JOBS, MADE, MESSAGES, NUMBERINGS, ORDERS, OUTAGES, PEOPLE,
-    RESULTS, ROSTER, RUNS, SESSIONS, WORKLOADS,
+    RENDITIONS, RESULTS, ROSTER, RUNS, SESSIONS, WORKLOADS,
 )  # fmt: skip
 """Of the core; plugins add theirs with `register_kinds`."""
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from chatelier.core.generation.jobs import ATTEMPTS, ORDERS, RESULTS, AttemptRow
 from chatelier.core.generation.orders import Terms, end, take
 from chatelier.core.generation.workflow_commands import wanted_run
 from chatelier.core.housekeeping import ROUND_SECONDS, Housekeeping
+from chatelier.core.media.made import MADE, note_made
 from chatelier.core.media.references import BLOB_REFS, keep
+from chatelier.core.media.renditions import RENDITIONS, Copy, Rendition
 from chatelier.core.registered import KINDS
 from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.gateway import PICTURE
@@ -231,3 +234,38 @@ async def test_one_old_result_goes_without_the_bytes_of_the_others() -> None:
         await home.care.round()
         assert await home.count(RESULTS) == 1
         assert (await home.owners(old), await home.owners(fresh)) == ([], [f"job:{job.key}.1"])
+
+
+async def test_what_commands_made_goes_with_results_and_copies_sooner() -> None:
+    async with house(results_days=10, copies_days=2) as here:
+        made, copy = await here.blob("a"), await here.blob("b")
+
+        async def keep_both(tx: Any) -> None:
+            await note_made(tx, "e1", "ada", [made])
+            await refer(tx, "rendition:b.x", copy)
+            await tx.insert(RENDITIONS, Rendition(key="b.x", copy=Copy(blob=copy), created=tx.now))
+
+        await here.store.atomically(keep_both)
+        await here.clock.advance(3 * DAY)
+        await here.care.round()
+        assert (await here.count(MADE), await here.count(RENDITIONS)) == (1, 0)
+        assert (await here.owners(made), await here.owners(copy)) == (["made:e1"], [])
+        await here.clock.advance(8 * DAY)
+        await here.care.round()
+        assert await here.count(MADE) == 0
+        assert await here.owners(made) == []
+
+
+async def test_where_room_is_short_the_oldest_of_all_kinds_go() -> None:
+    async with house(results_gigabytes=25e-9) as here:
+        job = await here.order(await here.event())
+        for n, name in enumerate("abcdef"):
+            blob = await here.blob(name)
+            if n % 2:
+                await here.result(job.key, n, blob)
+            else:
+                await here.store.atomically(partial(note_made, key=f"e{n}", person="ada", blobs=[blob]))
+            await here.clock.advance(60)
+        await here.care.round()
+        left = [bool(await here.owners(Blob(sha256=name * 64, size=10, mime="", kind="image"))) for name in "abcdef"]
+        assert left == [False, False, False, False, True, True]

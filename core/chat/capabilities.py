@@ -59,7 +59,8 @@ class Capabilities:
 
     text, caption: the longest in the dialect's unit, 0 for unlimited; `captions` False sends the text as a message of its own.
     album: pictures in one message, 1 for none. upload, download: the largest file in bytes by kind, "" for any other; none: any size.
-    inline_types: MIME types shown in place; the rest are sent as files.
+    inline_types: MIME types shown in place; the rest are converted to one of them, or sent as files. still_types: those of them that
+    stand still there, though the file moves. picture_sides: the most pixels of a picture's width and height together, 0 for any.
     edit_media: a picture may take another's place, or a text's. text_stays_text: not a text's, so what will be edited begins as a
     picture.
     """
@@ -87,4 +88,6 @@ class Capabilities:
     upload: Mapping[MediaKind | Literal[""], int] = field(default_factory=dict)
     download: Mapping[MediaKind | Literal[""], int] = field(default_factory=dict)
     inline_types: frozenset[str] = frozenset()
+    still_types: frozenset[str] = frozenset()
+    picture_sides: int = 0
     rate: RateRules = RateRules()

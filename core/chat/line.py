@@ -13,6 +13,7 @@ from typing import Literal, ParamSpec, TypeVar, cast
 from ..clock import Clock
 from ..errors import Exists, Gone, OperatorMust, Refused, Retry, Stale, Unavailable, Uncertain
 from ..log import get_logger
+from ..media.renditions import Renditions
 from ..storage import Store, Tx
 from ..supervise import apart, guarded
 from . import words
@@ -23,6 +24,7 @@ from .messages import ChatRef, Outgoing, Receipt, Reply
 from .outbox import MESSAGES, Message, moment_of, post_instead
 from .pace import Pace
 from .platform import Deletes, Edits, Finds, Platform, Signals
+from .targets import target_of, with_copies
 
 log = get_logger(__name__)
 
@@ -84,12 +86,18 @@ class Line:
     """`check` proves within a transaction that this process still holds the account; it raises Lost when not."""
 
     def __init__(
-        self, store: Store, platform: Platform, check: Callable[[Tx], Awaitable[object]], clock: Clock
+        self,
+        store: Store,
+        platform: Platform,
+        check: Callable[[Tx], Awaitable[object]],
+        clock: Clock,
+        renditions: Renditions | None = None,
     ) -> None:
         self._store = store
         self._platform = platform
         self._check = check
         self._clock = clock
+        self._renditions = renditions
         self._lanes: dict[str, Lane] = {}
         self._queued: set[str] = set()
         self._rows: dict[str, Message] = {}
@@ -225,7 +233,7 @@ class Line:
         is_unsure = row.state == "sending"
         if not is_unsure:
             try:
-                row = await self._begin(row)
+                row = await self._begin(await self._with_copies(row))
             except Stale:  # it was read a while ago; what it is now decides
                 await self._deliver(key, lane)
                 return
@@ -275,8 +283,17 @@ class Line:
 
     def _fit(self, row: Message) -> tuple[Outgoing, ...]:
         """Raises Refused for what can never be sent, and Trouble."""
-        again = replace(row.reply, text=words.sent_again(row.reply.text)) if row.again else row.reply
-        return self._fitted(row, again)
+        reply = with_copies(row.reply, row.copies) if row.copies else row.reply
+        return self._fitted(row, replace(reply, text=words.sent_again(reply.text)) if row.again else reply)
+
+    async def _with_copies(self, row: Message) -> Message:
+        """With a copy of each file that the network can show only so. It is stored with the row, so that no try differs."""
+        if self._renditions is None or row.part:
+            return row
+        can = self._can(row.chat)
+        wanted = {media.blob.sha256: (media.blob, target_of(media, can)) for media in row.reply.media}
+        made = {key: await self._renditions.of(blob, target) for key, (blob, target) in wanted.items() if target}
+        return replace(row, copies={key: copy for key, copy in made.items() if copy}) if made else row
 
     def _fitted(self, row: Message, reply: Reply) -> tuple[Outgoing, ...]:
         can = self._can(row.chat)

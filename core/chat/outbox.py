@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from ..keys import derived
+from ..media.renditions import Copy
 from ..storage import Kind, Query, Reads, Record, Time, Tx
 from .inbox import conversation
 from .messages import ChatRef, Event, Receipt, Reply
@@ -24,6 +25,7 @@ class Message(Record):
     again: a part may have been sent before; that is said with it. repeated: which part. due: not before this moment.
     tries: sends that failed though the network was there.
     instead_of: the message that could not be sent, for words that tell so; nothing is sent in their stead.
+    copies: what is shown in place of a file that the network could not show as it is, by the file's sha256.
     answers: the id of the message that asked; it gets `sign`, where the network has such, once this one is out.
     """
 
@@ -49,6 +51,7 @@ class Message(Record):
     replaces: str = ""
     instead_of: str = ""
     words: str = ""
+    copies: Mapping[str, Copy] = field(default_factory=dict)
     answers: str = ""
     sign: Literal["", "seen", "done", "failed"] = ""
     created: Time

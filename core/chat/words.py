@@ -24,3 +24,8 @@ def not_sent(why: str, job: str) -> str:
 def sent_again(text: str) -> str:
     """A message that may be there twice says so."""
     return f"{text}\n\n*(sent again after a restart)*"
+
+
+def smaller(count: int) -> str:
+    """Under files that lost quality on their way into a chat."""
+    return "Made smaller to fit this chat." if count == 1 else f"{count} of these were made smaller to fit this chat."

@@ -20,6 +20,7 @@ from typing import IO, Any, Self
 
 from ..errors import BadInput
 from . import words
+from .turns import Busy, Turns
 
 PROGRAM = Path(__file__).with_name("film.py")
 PROBE_SECONDS = 10.0
@@ -50,8 +51,7 @@ class Films:
         self._most = most
         # One conversion at a time, and room for what is quick beside it.
         self._threads = ThreadPoolExecutor(2, "films")
-        self._turn = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._turns = Turns(1, WAITING)
         self._running = set[subprocess.Popen[bytes]]()
         self._alone = Lock()
         self._is_closed = False
@@ -96,15 +96,9 @@ class Films:
         return await self._convert(data, mime, do="convert", to=to, width=width, height=height, limit=limit)
 
     async def _convert(self, data: bytes, mime: str, **request: Any) -> bytes:
-        if self._waiting >= WAITING:
-            raise BadInput(words.BUSY)
-        self._waiting += 1
-        try:
-            async with self._turn:
-                _, made = await self._ask(data, mime, self._seconds, **request)
-                return made
-        finally:
-            self._waiting -= 1
+        async with self._turns.take():
+            _, made = await self._ask(data, mime, self._seconds, **request)
+            return made
 
     async def _ask(
         self, source: Path | bytes, mime: str, seconds: float, **request: Any
@@ -130,7 +124,7 @@ class Films:
         command = [sys.executable, "-I", str(PROGRAM), json.dumps(request)]
         with self._alone:
             if self._is_closed:
-                raise BadInput(words.BUSY)
+                raise Busy(words.BUSY)
             process = subprocess.Popen(  # noqa: S603 - our own program, with a list of arguments
                 command, pass_fds=files, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )

@@ -1,9 +1,9 @@
 """Pictures under limits: what they are, cleaned of metadata, as thumbnails; off the event loop and few at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -29,6 +29,7 @@ from . import words
 from .blob import MediaKind
 from .containers import Malformed, orientation, outline, stripped
 from .sniff import HEAD, sniff
+from .turns import Turns
 
 T = TypeVar("T")
 WAITING = 16
@@ -67,8 +68,7 @@ class Pictures:
     def __init__(self, limits: PictureLimits | None = None, workers: int = 2) -> None:
         self._limits = limits or PictureLimits()
         self._threads = ThreadPoolExecutor(workers, "pictures")
-        self._places = asyncio.Semaphore(workers)
-        self._waiting = 0
+        self._turns = Turns(workers, WAITING)
 
     async def __aenter__(self) -> Self:
         return self
@@ -82,20 +82,9 @@ class Pictures:
         """Waits for what is being worked on, drops what waits. May be called twice."""
         await asyncio.to_thread(partial(self._threads.shutdown, cancel_futures=True))
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """A place among the few who hold whole files in memory to make something of them. Raises BadInput when too many wait."""
-        if self._waiting >= WAITING:
-            raise BadInput(words.BUSY)
-        self._waiting += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._places.release()
+    def turn(self, *, patient: bool = False) -> AbstractAsyncContextManager[None]:
+        """A place among the few who hold whole files in memory to make something of them. Raises Busy when too many wait."""
+        return self._turns.take(patient=patient)
 
     async def work(self, work: Callable[[], T]) -> T:
         """What it returns, from one of the few threads. It can't be stopped, so it takes only what `opened` lets pass."""

@@ -137,7 +137,13 @@ class Retention(Section):
     )
     results_days: Days = Field(default=30, description="Pictures and other results, in days.")
     results_gigabytes: float = Field(
-        default=20, gt=0, description="All results together, in gigabytes; the oldest go first."
+        default=20,
+        gt=0,
+        description="All results, copies and what commands made, together, in gigabytes; the oldest go first.",
+    )
+    copies_days: Days = Field(
+        default=7,
+        description="Copies of pictures and videos that were made to fit a network, in days; they can be made again.",
     )
     inputs_days: Days = Field(default=7, description="Files that people sent, in days.")
 

@@ -57,6 +57,8 @@ def capabilities(chat: ChatRef | None, *, local_server: bool) -> Capabilities:
         upload={"": upload, "image": PHOTO_BYTES},
         download={} if local_server else {"": DOWNLOAD_BYTES},
         inline_types=INLINE_TYPES,
+        still_types=frozenset({"image/png", "image/webp"}),
+        picture_sides=PHOTO_SIDES,
         rate=RateRules(
             per_second=30, per_chat_second=1, per_chat_minute=20 if is_group else 0, edit_seconds=EDIT_SECONDS
         ),

@@ -32,6 +32,7 @@ Read = Callable[[Media], Awaitable[bytes]]
 
 SHAPES: Mapping[tuple[str, str], Shape] = {
     ("animation", "image/gif"): "animation",
+    ("animation", "video/mp4"): "animation",
     ("video", "video/mp4"): "video",
     ("audio", "audio/mpeg"): "audio",
     ("audio", "audio/mp4"): "audio",
