@@ -36,6 +36,7 @@ from .handling import Handling
 from .housekeeping import Housekeeping
 from .http.application import Health as Condition
 from .log import get_logger, hide
+from .media.bare import BareBlobs
 from .media.blob import Blobs
 from .media.blobs import FolderBlobs
 from .media.films import Films
@@ -133,7 +134,7 @@ class Runtime:
         self.outages = Outages(self.fleet, self.store, self.clock, operators, self.telling, minutes)
         self.workshop = Workshop(
             store=self.store,
-            blobs=self.blobs,
+            blobs=self.blobs if media.keep_graphs else BareBlobs(self.blobs, self.pictures),
             backends=self.backends,
             fleet=self.fleet,
             placing=Placing(self.fleet, self.clock),

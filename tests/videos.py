@@ -35,13 +35,25 @@ def video(
             container.mux(seen.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         container.mux(seen.encode(None))
         if heard is not None:
-            for n in range(frames * SOUND_RATE // RATE // 960):
-                tone = np.sin(np.arange(960) / 20, dtype=np.float32).reshape(1, -1).repeat(2, 0) / 5
-                piece = av.AudioFrame.from_ndarray(tone, "fltp", "stereo")
-                piece.sample_rate, piece.pts = SOUND_RATE, n * 960
-                container.mux(heard.encode(piece))
-            container.mux(heard.encode(None))
+            _tone(container, heard, frames * SOUND_RATE // RATE)
     return out.getvalue()
+
+
+def sound() -> bytes:
+    """A second of a tone in an MP4, without any picture."""
+    out = BytesIO()
+    with av.open(out, "w", format="mp4") as container:
+        _tone(container, container.add_stream("aac", rate=SOUND_RATE), SOUND_RATE)
+    return out.getvalue()
+
+
+def _tone(container: Any, stream: Any, samples: int) -> None:
+    for n in range(samples // 960):
+        tone = np.sin(np.arange(960) / 20, dtype=np.float32).reshape(1, -1).repeat(2, 0) / 5
+        piece = av.AudioFrame.from_ndarray(tone, "fltp", "stereo")
+        piece.sample_rate, piece.pts = SOUND_RATE, n * 960
+        container.mux(stream.encode(piece))
+    container.mux(stream.encode(None))
 
 
 def streams(data: bytes) -> dict[str, str]:

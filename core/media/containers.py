@@ -335,6 +335,8 @@ _STRIPPERS: dict[str, Callable[[bytes], bytes]] = {
     "image/gif": _gif_stripped,
     "image/jpeg": _jpeg_stripped,
 }
+WALKED = frozenset(_STRIPPERS)
+"""The types whose metadata can be taken out here."""
 # The blocks of a file, which one is EXIF, and what may stand in front of it.
 _EXIF: dict[str, tuple[Callable[[bytes], Iterator[_Block]], bytes, bytes]] = {
     "image/png": (_png_blocks, b"eXIf", b""),

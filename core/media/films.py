@@ -69,6 +69,11 @@ class Films:
         """Whether the codecs are installed: they come with the extra `video`."""
         return find_spec("av") is not None
 
+    @property
+    def running(self) -> int:
+        """Processes at work."""
+        return len(self._running)
+
     async def close(self) -> None:
         """Stops what is being worked on. May be called twice."""
         with self._alone:

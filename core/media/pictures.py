@@ -63,10 +63,10 @@ class Picture:
 
 
 class Pictures:
-    """Owns the threads that work on pictures; close it when done."""
+    """Owns the threads that work on pictures; close it when done. limits: what it decodes."""
 
     def __init__(self, limits: PictureLimits | None = None, workers: int = 2) -> None:
-        self._limits = limits or PictureLimits()
+        self.limits = limits or PictureLimits()
         self._threads = ThreadPoolExecutor(workers, "pictures")
         self._turns = Turns(workers, WAITING)
 
@@ -92,7 +92,7 @@ class Pictures:
 
     def opened(self, data: bytes) -> Image.Image:
         """The picture within the limits, upright, its first frame decoded. For use within `work`. Raises BadInput."""
-        picture = _inspected(_read(data, self._limits), self._limits)
+        picture = _inspected(_read(data, self.limits), self.limits)
         with _reading():
             image = _opened(picture.mime, data)
             image.load()
@@ -101,7 +101,7 @@ class Pictures:
 
     async def inspect(self, source: Path | bytes) -> Picture:
         """What the picture is, by its header, within the limits; nothing is decoded. Raises BadInput."""
-        return await self._run(lambda: _inspected(_read(source, self._limits), self._limits))
+        return await self._run(lambda: _inspected(_read(source, self.limits), self.limits))
 
     async def clean(self, data: bytes) -> bytes:
         """The picture as it may be kept: turned upright, without EXIF, comments, embedded graphs and what follows its end.
@@ -109,11 +109,15 @@ class Pictures:
         Its first frame is decoded, so that a damaged picture is found now. Pixels stay as they are except where it was
         turned; TIFF keeps its first page, HEIC becomes JPEG. Raises BadInput.
         """
-        return await self._run(lambda: _cleaned(_read(data, self._limits), self._limits))
+        return await self._run(lambda: _cleaned(_read(data, self.limits), self.limits))
+
+    async def bare(self, data: bytes) -> bytes:
+        """The file without metadata, whatever is in it; nothing is decoded unless it has to be turned. Raises BadInput."""
+        return await self._run(lambda: _bare(data, self.limits))
 
     async def thumbnail(self, data: bytes, side: int) -> bytes:
         """A WebP of the first frame, upright, no side longer than `side` pixels, never enlarged. Raises BadInput."""
-        return await self._run(lambda: _thumbnail(_read(data, self._limits), side, self._limits))
+        return await self._run(lambda: _thumbnail(_read(data, self.limits), side, self.limits))
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -204,6 +208,13 @@ def _check(width: int, height: int, frames: int, limits: PictureLimits) -> None:
         raise words.too_many_pixels(width, height, limits.pixels)
     if frames > limits.frames or (frames > 1 and width * height * frames > limits.moving_pixels):
         raise words.too_many_frames(frames, width, height)
+
+
+def _bare(data: bytes, limits: PictureLimits) -> bytes:
+    mime = _inspected(data, limits).mime
+    if orientation(mime, data) not in {None, 1}:
+        return _cleaned(data, limits)
+    return stripped(mime, data) or data
 
 
 def _cleaned(data: bytes, limits: PictureLimits) -> bytes:

@@ -125,6 +125,10 @@ class MediaSettings(Section):
         default=2, description="Pictures worked on at a time; each may take 200 MB of memory. Videos go one at a time."
     )
     video_seconds: Seconds = Field(default=60, description="Longest work on one video, in seconds.")
+    keep_graphs: bool = Field(
+        default=False,
+        description="Leave in a result what its maker wrote into the file, such as ComfyUI's graph with the prompt.",
+    )
 
 
 class Retention(Section):
