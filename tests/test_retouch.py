@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from chatelier import BadInput, Called, FileRef, Runtime, Said, Value
+from chatelier import BadInput, Called, FileRef, Pressed, Runtime, Said, Value
 from chatelier.core.media.made import MADE
 from chatelier.core.testing.platform import Shown, with_capabilities
 from chatelier.plugins.retouch import Plugin as Retouch
@@ -105,6 +105,21 @@ async def test_the_newest_may_be_a_result_of_a_workflow(studio: Studio) -> None:
     made = studio.network.last.message.media[0].blob
     shown = await studio.say("/resize 200%")
     assert (await studio.image(shown)).size == (made.width * 2, made.height * 2)
+
+
+async def test_a_sheet_shows_all_that_one_order_made(studio: Studio) -> None:
+    await studio.say("/make a fox")
+    await studio.network.until(lambda: studio.network.last.message.media)
+    payload = studio.network.last.button("vary")
+    before = len(studio.network.shown)
+    pressed = studio.network.event(Pressed(payload=payload, message_id=studio.network.last.id))
+    await studio.network.receive(pressed)
+    await studio.network.until(
+        lambda: sum(bool(one.message.media) for one in studio.network.shown.values()) == before + 4
+    )
+    sheet = await studio.image(await studio.say("/sheet"))
+    assert sheet.size == (2 * 328 + 8, 2 * 328 + 8)
+    assert len((await studio.say("/palette")).message.media) == 1
 
 
 async def test_a_network_with_typed_options_may_name_the_picture(studio: Studio) -> None:

@@ -72,7 +72,12 @@ class Call:
         await self._commit(work, replies, closes=self.answers)
 
     async def files(self, option: str, most: int) -> tuple[Blob, ...]:
-        """The file of the option that is the `subject`, and those beside it. Raises BadInput when there are more than `most`."""
+        """The file of the option that is the `subject`, and those beside it. Raises BadInput when there are more than `most`.
+
+        With `most` 1 it is the first one, whatever stands beside it.
+        """
+        if most == 1:
+            return (self.values[option],)
         if len(self.more) >= most:
             raise BadInput(words.too_many_files(len(self.more) + 1, most))
         kind = next(one.type for one in self.command.options if one.name == option)

@@ -122,7 +122,8 @@ class MediaSettings(Section):
     """How pictures and videos are worked on."""
 
     workers: Count = Field(
-        default=2, description="Pictures worked on at a time; each may take 200 MB of memory. Videos go one at a time."
+        default=2,
+        description="Pictures worked on at a time; each may take some 200 MB of memory. Videos go one at a time.",
     )
     video_seconds: Seconds = Field(default=60, description="Longest work on one video, in seconds.")
     keep_graphs: bool = Field(
