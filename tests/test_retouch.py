@@ -111,11 +111,10 @@ async def test_a_sheet_shows_all_that_one_order_made(studio: Studio) -> None:
     await studio.say("/make a fox")
     await studio.network.until(lambda: studio.network.last.message.media)
     payload = studio.network.last.button("vary")
-    before = len(studio.network.shown)
     pressed = studio.network.event(Pressed(payload=payload, message_id=studio.network.last.id))
     await studio.network.receive(pressed)
     await studio.network.until(
-        lambda: sum(bool(one.message.media) for one in studio.network.shown.values()) == before + 4
+        lambda: sum(bool(one.message.media) for one in studio.network.shown.values()) == 5
     )
     sheet = await studio.image(await studio.say("/sheet"))
     assert sheet.size == (2 * 328 + 8, 2 * 328 + 8)
