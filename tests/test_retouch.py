@@ -18,7 +18,7 @@ from chatelier.plugins.retouch import Plugin as Retouch
 from chatelier.plugins.retouch.arguments import MOST_PIXELS, cut, frame_number, new_size, two_lines
 from chatelier.testing import FakeBackend, FakePlatform, Parts, running
 from files import animation, decoded, encoded, exif, gradient, picture
-from videos import streams, video
+from videos import streams, turned, video
 
 TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "video/mp4", "video/webm"})
 
@@ -113,9 +113,7 @@ async def test_a_sheet_shows_all_that_one_order_made(studio: Studio) -> None:
     payload = studio.network.last.button("vary")
     pressed = studio.network.event(Pressed(payload=payload, message_id=studio.network.last.id))
     await studio.network.receive(pressed)
-    await studio.network.until(
-        lambda: sum(bool(one.message.media) for one in studio.network.shown.values()) == 5
-    )
+    await studio.network.until(lambda: sum(bool(one.message.media) for one in studio.network.shown.values()) == 5)
     sheet = await studio.image(await studio.say("/sheet"))
     assert sheet.size == (2 * 328 + 8, 2 * 328 + 8)
     assert len((await studio.say("/palette")).message.media) == 1
@@ -409,6 +407,14 @@ async def test_a_frame_of_a_video_is_taken_out(studio: Studio, which: str, red: 
     assert (image.format, image.size) == ("PNG", (64, 48))
     found: Any = image.getpixel((30, 20))
     assert abs(found[0] - red) < 12
+
+
+@pytest.mark.parametrize("said", ["/frame", "/convert webm", "/convert gif"])
+async def test_a_video_that_lies_on_its_side_is_stood_up(studio: Studio, said: str) -> None:
+    made = (await studio.say(said, [turned(video(mark=True))])).message.media[0].blob
+    assert (made.width, made.height) == (48, 64)
+    first: Any = (await studio.image(await studio.say("/frame", [turned(video(mark=True))]))).getpixel((24, 6))
+    assert first[2] > 200, "what was on the left is at the top"
 
 
 async def test_a_frame_of_an_animation_is_taken_out(studio: Studio) -> None:

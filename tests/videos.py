@@ -1,5 +1,6 @@
 """Videos made for tests, by PyAV."""
 
+import struct
 from io import BytesIO
 from typing import Any
 
@@ -13,13 +14,24 @@ CODECS = {
     "matroska": ("libx264", "aac"),
 }
 RATE = 25
+ONE, LAST = 1 << 16, 1 << 30
+STRAIGHT = (ONE, 0, 0, 0, ONE, 0, 0, 0, LAST)
+QUARTER_TURN = (0, ONE, 0, -ONE, 0, 0, 0, 0, LAST)
+"""Matrices of ISO 14496-12, 8.3.2."""
 SOUND_RATE = 48_000
 
 
 def video(
-    form: str = "mp4", frames: int = 25, width: int = 64, height: int = 48, *, sound: bool = True, noise: int = 0
+    form: str = "mp4",
+    frames: int = 25,
+    width: int = 64,
+    height: int = 48,
+    *,
+    sound: bool = True,
+    noise: int = 0,
+    mark: bool = False,
 ) -> bytes:
-    """The n-th frame is the redder the later it comes; `noise` makes it large."""
+    """The n-th frame is the redder the later it comes; `noise` makes it large, `mark` its left quarter blue."""
     out = BytesIO()
     with av.open(out, "w", format=form) as container:
         seen: Any = container.add_stream(CODECS[form][0], rate=RATE)
@@ -32,11 +44,21 @@ def video(
             picture = np.zeros((height, width, 3), np.uint8)
             picture[:, :, 0] = min(255, n * 255 // max(1, frames - 1))
             picture[:, :, 1:] = dice.integers(0, noise + 1, (height, width, 2), np.uint8)
+            if mark:
+                picture[:, : width // 4] = (0, 0, 255)
             container.mux(seen.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         container.mux(seen.encode(None))
         if heard is not None:
             _tone(container, heard, frames * SOUND_RATE // RATE)
     return out.getvalue()
+
+
+def turned(data: bytes) -> bytes:
+    """The MP4 with a note that its picture is to be shown a quarter turn clockwise, as telephones write it."""
+    at = data.index(b"tkhd") + 44
+    straight, turn = (struct.pack(">9i", *matrix) for matrix in (STRAIGHT, QUARTER_TURN))
+    assert data[at : at + 36] == straight
+    return data[:at] + turn + data[at + 36 :]
 
 
 def sound() -> bytes:
