@@ -208,6 +208,11 @@ class OnPage:
         self._ids = itertools.count()
         self._last: dict[str, Any] = {}
 
+    acknowledge_seconds = 10.0
+
+    async def acknowledged(self) -> None:
+        """A press waits for it already."""
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         self._socket = await self._connect()
@@ -344,12 +349,27 @@ async def on_page(gateway: ScriptedGateway) -> AsyncIterator[Network]:
 class OnTelegram:
     """A person in a direct chat with a bot, on a Bot API server that keeps the vendor's rules."""
 
-    def __init__(self, platform: Platform, peer: TelegramPeer) -> None:
+    acknowledge_seconds = 10.0
+
+    def __init__(self, platform: Platform, peer: TelegramPeer, chat: int = 42, thread: int = 0) -> None:
         self.platform = platform
         self._peer = peer
+        self._chat = chat
+        self._thread = thread
 
     async def say(self, text: str) -> None:
-        self._peer.says(text)
+        where: dict[str, Any] = {"message_thread_id": self._thread, "is_topic_message": True} if self._thread else {}
+        self._peer.says(text, chat=self._chat, **where)
+
+    def in_thread(self) -> "OnTelegram":
+        self._peer.chat(-1001, is_forum=True)
+        return OnTelegram(self.platform, self._peer, -1001, 5)
+
+    def in_group(self) -> "OnTelegram":
+        return OnTelegram(self.platform, self._peer, -1002)
+
+    async def acknowledged(self) -> None:
+        await self._peer.until(lambda: self._peer.answered)
 
     async def repeat(self, *, as_other: bool = False) -> None:
         self._peer.repeat(as_other=as_other)
@@ -377,7 +397,8 @@ class OnTelegram:
                 media=tuple(self._peer.bytes_of(message)),
                 buttons=tuple(button["text"] for row in _keyboard(message) for button in row),
             )
-            for message in self._peer.sent()
+            for message in self._peer.sent(self._chat)
+            if message.get("message_thread_id", 0) == self._thread
         ]
 
     async def press(self, message_id: str, label: str) -> None:

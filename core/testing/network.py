@@ -117,6 +117,38 @@ class Garbles(Protocol):
         ...
 
 
+@runtime_checkable
+class Threads(Protocol):
+    """A network that has threads, or topics."""
+
+    def in_thread(self) -> Network:
+        """The same person in a thread of a group; `visible` is what stands in the thread."""
+        ...
+
+
+@runtime_checkable
+class Groups(Protocol):
+    """A network on which several people read the same."""
+
+    def in_group(self) -> Network:
+        """The same person in a group; `visible` is what everybody there sees."""
+        ...
+
+
+@runtime_checkable
+class Waits(Protocol):
+    """A network that waits for an answer to each press, and not for long.
+
+    acknowledge_seconds: so long, as the vendor says.
+    """
+
+    acknowledge_seconds: float
+
+    async def acknowledged(self) -> None:
+        """Returns once the account answered the last press."""
+        ...
+
+
 MakeNetwork = Callable[[ScriptedGateway], AbstractAsyncContextManager[Network]]
 """Runs a new account on this gateway until its end, and gives a person on it, as soon as the account is on line."""
 

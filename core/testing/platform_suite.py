@@ -2,7 +2,7 @@
 
 `make` gives a person's side of the network (`network.MakeNetwork`). What a platform does not declare is not asked of it, what it
 declares is proved, and what needs a network that can be made to fail is asked where the test's network can (`Echoes`, `HoldsBack`,
-`Cuts`, `Garbles`).
+`Cuts`, `Garbles`, `Waits`, `Threads`, `Groups`).
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from itertools import pairwise
 from ..chat.messages import Button, Defer, Event, FirstAnswer, Reply, Said
 from ..errors import BadInput, Retry, Unavailable
 from ..registered import undeclared
+from .answers import ANSWERS
 from .network import (
     PROVED,
     Check,
@@ -287,6 +288,7 @@ PLATFORM_CHECKS: Sequence[Check] = (
     *PROOFS,
     what_does_not_fit_is_shown_another_way,
     every_first_answer_is_taken,
+    *ANSWERS,
     what_is_said_comes_in_order,
     a_pause_that_the_network_asks_for_is_told_exactly,
     a_broken_connection_is_made_anew,

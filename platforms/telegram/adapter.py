@@ -301,7 +301,7 @@ class Telegram:
         self, bot: Bot, gateway: Gateway, message: Outgoing, chat: ChatRef, where: dict[str, Any]
     ) -> Receipt:
         known = await self._known(gateway, message.media)
-        sending = Sending(bot, message, where, _reader(gateway), known)
+        sending = Sending(bot, message, where, self._reader(gateway), known)
         with told():
             try:
                 shown = await sending()
@@ -353,7 +353,7 @@ class Telegram:
     async def _edit_media(self, bot: Bot, gateway: Gateway, message: Outgoing, where: dict[str, Any]) -> None:
         (media,) = message.media
         known = await self._known(gateway, message.media)
-        file = await Sending(bot, message, where, _reader(gateway), known).file(media)
+        file = await Sending(bot, message, where, self._reader(gateway), known).file(media)
         shown = await bot.edit_message_media(
             media=await outbound.input_media(media, outbound.html(message), file),
             reply_markup=outbound.keyboard(message.buttons),
@@ -415,6 +415,18 @@ class Telegram:
         keys = [file_key(each) for each in media if not each.inline]
         rows = {key: await gateway.store.get(FILES, f"{self.name}.{key}") for key in keys}
         return {key: row.file_id for key, row in rows.items() if row is not None}
+
+    def _reader(self, gateway: Gateway) -> outbound.Read:
+        """Of what Telegram takes; anything larger is refused before its bytes are read."""
+        limits = self.capabilities().upload
+
+        async def read(media: Media) -> bytes:
+            most = limits["image" if outbound.shape(media) == "photo" else ""]
+            if media.blob.size > most:
+                raise Refused(words.TOO_LARGE_TO_SEND.format(name=media.name, megabytes=most / (1 << 20)))
+            return b"".join([piece async for piece in gateway.blobs.open(media.blob.sha256)])
+
+        return read
 
     async def _remember(
         self, gateway: Gateway, media: Sequence[Media], shown: Sequence[Message], known: Mapping[str, str]
@@ -500,13 +512,6 @@ async def _delete(files: Sequence[SentFile], tx: Tx) -> None:
 async def _stopped(updater: Updater) -> None:
     if updater.running:
         await updater.stop()
-
-
-def _reader(gateway: Gateway) -> outbound.Read:
-    async def read(media: Media) -> bytes:
-        return b"".join([piece async for piece in gateway.blobs.open(media.blob.sha256)])
-
-    return read
 
 
 async def _pieces(path: Path) -> AsyncIterator[bytes]:

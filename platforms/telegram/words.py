@@ -11,5 +11,6 @@ NO_WEBHOOK_URL = (
 )
 NO_PAYMENTS = "This bot does not collect payments yet."
 TOO_LARGE = "This file is larger than Telegram lets a bot fetch ({megabytes:g} MB). Send a smaller one."
+TOO_LARGE_TO_SEND = "{name} is larger than Telegram lets a bot send ({megabytes:g} MB)."
 FILE_GONE = "Telegram no longer has this file. Send it again."
 OPEN_PRIVATE = "I have an answer that is for you alone. Open a chat with @{bot}, press Start, and ask again there."

@@ -6,7 +6,7 @@ from .core.testing.clock import FakeClock, settle
 from .core.testing.gateway import PICTURE, Parts, running
 from .core.testing.logs import sent_to
 from .core.testing.platform import ROOMY, FakePlatform, with_capabilities
-from .core.testing.network import Cuts, Echoes, Garbles, HoldsBack, MakeNetwork, Network, Visible
+from .core.testing.network import Cuts, Echoes, Garbles, Groups, HoldsBack, MakeNetwork, Network, Threads, Visible, Waits
 from .core.testing.platform_suite import PLATFORM_CHECKS, Finding, check_platform
 from .core.testing.quality import exemptions
 from .core.testing.scripted import ScriptedGateway
@@ -28,6 +28,7 @@ __all__ = [
     "FakeStore",
     "Finding",
     "Garbles",
+    "Groups",
     "HoldsBack",
     "MakeBackend",
     "MakeNetwork",
@@ -35,7 +36,9 @@ __all__ = [
     "Network",
     "Parts",
     "ScriptedGateway",
+    "Threads",
     "Visible",
+    "Waits",
     "check_platform",
     "exemptions",
     "running",
