@@ -886,6 +886,41 @@ async def test_an_album_that_is_not_for_the_bot_is_not_answered_for_each_of_its_
         assert at.network.texts == [command_words.PLAIN_WORDS]
 
 
+# --- messages that are edited
+
+
+def edit(first: Event, text: str, at: Studio) -> Event:
+    """The same message with other words, in an event of its own."""
+    fresh = at.network.event(Said(text=text, edited=True))
+    return replace(fresh, keys=(fresh.keys[0], *first.keys[1:]))
+
+
+async def test_a_request_of_which_nothing_came_can_be_put_right(tmp_path: Path) -> None:
+    async with studio(tmp_path) as at:
+        first = at.network.event(Said(text="/mkae a fox"))
+        assert "mkae" in await at.answer(at.network.receive(first))
+        again = edit(first, "/make --width x a fox", at)
+        for event in (again, again):
+            await at.network.receive(event)
+        await at.network.until(lambda: len(at.network.shown) == 2)
+        await at.network.receive(edit(first, "/make a fox", at))
+        await at.network.until(lambda: at.network.last.message.media)
+        await at.network.receive(edit(first, "/make two foxes", at))
+        assert "make" in await at.answer(at.say("/help make"))
+        assert len(await at.jobs()) == 1, "what was done is not done again"
+
+
+async def test_an_edit_that_changes_no_word_is_none(tmp_path: Path) -> None:
+    """Networks tell of edits that nobody made, as when a link gets its preview."""
+    async with studio(tmp_path) as at:
+        first = at.network.event(Said(text="/mkae a fox"))
+        await at.answer(at.network.receive(first))
+        assert await at.network.receive(edit(first, "/mkae a fox", at)) is None
+        assert await at.network.receive(edit(at.network.event(Said(text="x")), "/make a fox", at)) is None
+        assert "make" in await at.answer(at.say("/help make"))
+        assert len(at.network.shown) == 2
+
+
 async def test_a_command_with_typed_options_that_answers_a_picture_takes_it_and_asks_for_none(tmp_path: Path) -> None:
     async with studio(tmp_path, can=FORMS) as at:
         await at.picture()

@@ -318,6 +318,20 @@ async def test_text_without_a_word_is_no_result(world: World) -> None:
     assert (job.state, job.words) == ("failed", words.NO_OUTPUT)
 
 
+async def test_a_text_that_nobody_reads_in_a_chat_is_a_file(world: World) -> None:
+    await ordered(world)
+    long, short = "word " * 3_000, "a caption"
+    texts = tuple(Output(n=n, node="1", name="words", text=text) for n, text in enumerate((long, short)))
+    world.server.finish("", Ended(state="done", outputs=texts))
+    await world.clock.advance(2)
+    job = await the_job(world)
+    file, caption = await results_of(world.store, job.key)
+    assert (file.text, caption.text, caption.blob) == ("", short, None)
+    assert file.blob is not None
+    assert (file.blob.mime, file.blob.size) == ("text/plain", len(long))
+    assert short in await told(world)
+
+
 async def test_what_was_left_out_is_told_by_the_next_process_too(world: World) -> None:
     worker = await ordered(world)
     (run,) = world.server.runs.values()

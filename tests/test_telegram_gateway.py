@@ -85,6 +85,18 @@ async def test_somebody_who_says_too_little_is_asked_and_gets_a_picture(peer: Te
         assert {each["command"] for each in peer.commands["default", ""]} >= {"make", "help", "status"}
 
 
+async def test_a_request_with_a_slip_is_put_right_by_editing_it(peer: TelegramPeer, tmp_path: Path) -> None:
+    async with living(tmp_path, peer) as chat:
+        slip = chat.says("/mkae a red fox")
+        await chat.sees("mkae")
+        for text in ("/make a red fox", "/make another fox"):
+            peer.tell({"edited_message": {**slip, "text": text, "edit_date": 1_800_000_000}})
+        assert "a red fox" in (await chat.picture())["caption"]
+        chat.says("/help make")
+        await chat.sees("/make")
+        assert len(chat.pictures()) == 1
+
+
 async def test_an_album_is_one_request(peer: TelegramPeer, tmp_path: Path) -> None:
     async with living(tmp_path, peer) as chat:
         for n in range(4):

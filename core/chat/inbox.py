@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
+from ..errors import Exists
 from ..keys import token
 from ..leases import LEASE_SECONDS, held
 from ..storage import Kind, Leased, Query, Store, Time, Tx
 from . import words
-from .messages import ChatRef, Event
+from .messages import ChatRef, Event, Said
 
 TRIES = 3
 
@@ -24,7 +25,10 @@ def conversation(chat: ChatRef) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival(Leased):
-    """An event and what became of it. keys: the event's, each with its account before it. words: why it was set aside."""
+    """An event and what became of it. keys: the event's, each with its account before it.
+
+    words: why it was refused or set aside, or what was asked about it; "" where it was done.
+    """
 
     keys: tuple[str, ...]
     account: str
@@ -54,7 +58,7 @@ class Inbox:
         self.owner = owner
 
     async def accept(self, event: Event, work: Callable[[Tx], Awaitable[object]] | None = None) -> Arrival:
-        """Store a new event, claimed by this process at once. Raises Exists for a repeat.
+        """Store a new event, claimed by this process at once. Raises Exists for a repeat, and for an edit that comes too late.
 
         work: what answers it right away, in the same transaction; then nobody handles it any more.
         """
@@ -62,6 +66,8 @@ class Inbox:
         keys = tuple(f"{event.chat.platform}:{name}" for name in event.keys)
 
         async def everything(tx: Tx) -> Arrival:
+            if isinstance(event.body, Said) and event.body.edited:
+                await _give_way(tx, keys[-1], event.body)
             if work is not None:
                 await work(tx)
             return await tx.insert(
@@ -118,6 +124,17 @@ class Inbox:
             await tx.replace(ARRIVALS, replace(current, owner="", due=due, tries=tries))
 
         await self.store.atomically(work)
+
+
+async def _give_way(tx: Tx, key: str, said: Said) -> None:
+    """The first version of an edited message leaves its id to the next one, unless something came of it. Raises Exists then."""
+    first = await tx.get(ARRIVALS, key, by="keys")
+    body = first.event.body if first else None
+    if first is None or not isinstance(body, Said) or first.state != "handled":
+        raise Exists("it is being handled, or is not known any more")
+    if not first.words or first.words == words.JOINED or body.text == said.text:
+        raise Exists("it was done already")
+    await tx.replace(ARRIVALS, replace(first, keys=tuple(one for one in first.keys if one != key)))
 
 
 async def finish(

@@ -50,12 +50,14 @@ class Said:
     """Plain words, with or without files. A command may be typed in it.
 
     album: the network's group id of an album, or "". reply_to: the id of the message it answers, or "".
+    edited: it takes the place of the message with the same id, if nothing came of that one.
     """
 
     text: str = ""
     files: tuple[FileRef, ...] = ()
     album: str = ""
     reply_to: str = ""
+    edited: bool = False
     type: Literal["said"] = "said"
 
 

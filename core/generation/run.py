@@ -51,6 +51,8 @@ QUICK_OUTPUTS = 4
 """At most so many of them."""
 OUTPUTS_AT_ONCE = 4
 """Results of one job that are fetched at a time."""
+LONGEST_TEXT = 12_000
+"""Characters; a longer text is a file. About three messages of the smaller networks."""
 MAY_PASS = (OperatorMust, Unavailable, TimeoutError)
 """Why a result is not here yet, but may be later: a full disk, a server that does not answer."""
 NOT_FETCHED = (Gone, BadInput, Refused, *MAY_PASS)
@@ -498,8 +500,10 @@ class JobRun:
         await self.shop.store.atomically(work)
 
     async def _bytes_of(self, attempt: Attempt, output: Output) -> Blob | None:
-        """None for a text."""
-        return None if output.text is not None else await self.shop.blobs.put(self._backend().fetch(attempt, output))
+        """None for a text, unless it is so long that nobody reads it in a chat."""
+        if output.text is None:
+            return await self.shop.blobs.put(self._backend().fetch(attempt, output))
+        return await self.shop.blobs.put(_in_bytes(output.text)) if len(output.text) > LONGEST_TEXT else None
 
     async def _keep(self, tx: Tx, job: Job, output: Output, blob: Blob | None) -> Result:
         if blob is not None:
@@ -512,7 +516,7 @@ class JobRun:
                 n=output.n,
                 name=output.name,
                 blob=blob,
-                text=output.text or "",
+                text=(output.text or "") if blob is None else "",
                 created=tx.now,
             ),
         )
@@ -670,6 +674,10 @@ class JobRun:
             log.info("cancel not delivered", backend=self.job.backend, job=self.job.key, error=str(error))
             return False
         return True
+
+
+async def _in_bytes(text: str) -> AsyncIterator[bytes]:
+    yield text.encode()
 
 
 def _says_something(output: Output) -> bool:

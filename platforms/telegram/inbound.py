@@ -7,8 +7,8 @@ from telegram.constants import ChatMemberStatus, ChatType
 
 from chatelier import ChatChanged, ChatRef, Event, FileRef, Pressed, Said
 
-UPDATES = ("message", "callback_query", "my_chat_member")
-"""What is asked for. Edited messages are not: a request that was handled is not handled again."""
+UPDATES = ("message", "edited_message", "callback_query", "my_chat_member")
+"""What is asked for."""
 ANONYMOUS_ADMIN = 1087968824
 """The user that a group's anonymous administrators write as."""
 AWAY = {ChatMemberStatus.LEFT, ChatMemberStatus.BANNED}
@@ -28,6 +28,10 @@ def event_of(update: Update, account: str, bot: User) -> Event | None:
     """None for what is not for us: another bot's command, service messages, what bots say."""
     if update.message is not None:
         return _message(update, update.message, account, bot)
+    if update.edited_message is not None:
+        event = _message(update, update.edited_message, account, bot)
+        said = event.body if event is not None else None
+        return replace(event, body=replace(said, edited=True)) if event and isinstance(said, Said) else None
     if update.callback_query is not None:
         return _pressed(update, update.callback_query, account)
     if update.my_chat_member is not None:
