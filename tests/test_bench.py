@@ -43,3 +43,13 @@ def test_jobs_prints_its_figure_and_its_peers(tmp_path: Path) -> None:
     assert [line[:16].strip() for line in lines] == explained[1:]
     assert all(float(line[16:].split()[0]) > 0 for line in lines)
     assert list(tmp_path.iterdir()) == [], "nothing is left"
+
+
+def test_dispatch_measures_each_store_with_each_number_of_commands(tmp_path: Path) -> None:
+    _, _, *lines = run("dispatch.py", "--quick", "--folder", str(tmp_path))
+    for store in ("store in memory", "SQLite, durable"):
+        rows = [line.split()[-5:] for line in lines if line.startswith(f"ours, {store} ")]
+        assert [row[0] for row in rows] == ["1", "50", "500"]
+        assert all(float(figure.replace(",", "")) > 0 for row in rows for figure in row)
+    assert sum(": met, " in line or ": missed, " in line for line in lines) == 3
+    assert list(tmp_path.iterdir()) == [], "nothing is left"
