@@ -44,6 +44,7 @@ class Account:
         self._queue = queue
         self._renditions = renditions
         self._lease: AccountLease | None = None
+        self._line: Line | None = None
         self.connection = Supervised(platform.name, lambda: platform.run(gateway), clock, announces=True)
 
     @property
@@ -78,12 +79,17 @@ class Account:
     async def _serve(self) -> None:
         assert self._lease is not None  # noqa: S101 - `run` took it
         async with Lease(self._store, ACCOUNTS, self._lease, clock=self._clock, seconds=LEASE_SECONDS) as lease:
-            line = Line(self._store, self.platform, lease.held, self._clock, self._renditions)
+            line = self._line = Line(self._store, self.platform, lease.held, self._clock, self._renditions)
             cards = Cards(self._store, self._queue, line, self.name, self._previews, self._clock)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.connection.run(), name=f"connection {self.name}")
                 tasks.create_task(line.run(), name=f"line {self.name}")
                 tasks.create_task(cards.run(), name=f"cards {self.name}")
+
+    def heard(self) -> None:
+        """Something came from its network."""
+        if self._line is not None:
+            self._line.heard()
 
     async def release(self) -> None:
         """Let another process have it at once. Where the store is away, it has it when the lease lapses."""

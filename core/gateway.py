@@ -274,6 +274,8 @@ class Runtime:
         return tuple(self.accounts)
 
     async def receive(self, event: Event) -> FirstAnswer:
+        if (account := self.accounts.get(event.chat.platform)) is not None:
+            account.heard()
         return await self.handling.receive(cleaned(event))
 
     async def complete(self, chat: ChatRef, sender: str, command: str, option: str, typed: str) -> Sequence[Choice]:

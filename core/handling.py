@@ -42,7 +42,7 @@ from .log import context, get_logger
 from .people.people import PEOPLE, Person, person_of
 from .sessions.session import Session, ask, session_of
 from .storage import Tx
-from .supervise import in_time, reason
+from .supervise import OutOfTime, in_time, reason
 
 if TYPE_CHECKING:
     from .gateway import Runtime
@@ -235,6 +235,9 @@ class Handling:
                     self.handled += 1
             except Lost as lost:
                 log.info("event taken over", reason=str(lost))
+            except OutOfTime:
+                log.warning("handler took too long", seconds=runtime.patience.handler)
+                await self._too_long(arrival)
             except Unavailable as away:
                 log.warning("event waits for the store", error=str(away))
             except Exception as error:  # noqa: BLE001 - a command's handler may raise anything; three tries, then it is set aside
@@ -250,12 +253,19 @@ class Handling:
         except ChatelierError as away:
             log.warning("event waits for its lease to lapse", error=str(away))
 
-    async def set_aside(self, arrival: Arrival, why: str) -> None:
-        """Third time: its person is told, and the next ones of its conversation pass."""
+    async def _too_long(self, arrival: Arrival) -> None:
+        """It would take as long the next time."""
+        try:
+            await self.set_aside(arrival, "it took too long", chat_words.TOO_LONG)
+        except ChatelierError as away:
+            log.warning("event waits for its lease to lapse", error=str(away))
+
+    async def set_aside(self, arrival: Arrival, why: str, sentence: str = chat_words.SET_ASIDE) -> None:
+        """Its person is told, and the next ones of its conversation pass."""
 
         async def work(tx: Tx) -> None:
             await finish(tx, arrival, self.runtime.owner, "aside", why)
-            reply = Reply(text=chat_words.SET_ASIDE)
+            reply = Reply(text=sentence)
             await post(tx, Address.of(arrival.event), [reply], cause=f"aside {arrival.key}", event=arrival.key)
 
         await self.runtime.store.atomically(work)
@@ -371,7 +381,8 @@ class Handling:
             _, late = await asyncio.wait(left, timeout=self.runtime.patience.stop)
             for task in late:
                 log.error("does not stop; left behind", part=task.get_name())
-        for arrival in filter(None, left.values()):
+        parts = [part for album in self._albums.values() for part in album.parts]
+        for arrival in (*filter(None, left.values()), *parts):
             try:
                 await self.runtime.inbox.again(arrival, 0.0, counts=False)
             except ChatelierError as away:  # answered in time, or the store is away: then its lease lapses

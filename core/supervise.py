@@ -146,6 +146,10 @@ class Supervised:
         )
 
 
+class OutOfTime(TimeoutError):
+    """A limit of ours, not one of a network or a server."""
+
+
 class Swallowed(ChatelierError):
     """A part was cancelled, but not by whoever runs it."""
 
@@ -197,7 +201,7 @@ async def in_time(call: Awaitable[T], *limits: Coroutine[Any, Any, object]) -> T
     try:
         await asyncio.wait([answer, *alarms], return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
-            raise TimeoutError("it takes too long")
+            raise OutOfTime("it takes too long")
         if answer.cancelled():
             raise Swallowed("it was cancelled from within")
         return answer.result()

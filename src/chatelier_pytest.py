@@ -5,8 +5,6 @@ A module of its own and not of the package, so that every other run of pytest is
 
 import pytest
 
-OUTCOMES = pytest.StashKey[dict[str, str]]()
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("chatelier").addoption(
@@ -17,10 +15,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "chatelier_check: a check of Chatelier's conformance suite")
     if config.getoption("--chatelier-platform") is None:
         return
     from chatelier.core.testing import conformance  # noqa: PLC0415 - only where it is asked for
 
-    config.stash[OUTCOMES] = {}
     config.pluginmanager.register(conformance.Run(config), "chatelier platform")

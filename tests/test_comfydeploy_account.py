@@ -594,7 +594,7 @@ async def test_an_older_account_is_spoken_to_as_it_wants() -> None:
         (workflow,) = (await one.offer.load()).workflows
         assert (workflow.name, [item.name for item in workflow.inputs]) == ("portrait_studio", ["prompt", "image"])
         made, ended = await submitted(one, attempt(old_portrait(input_image="x"), files={"x": PNG * 2}))
-        assert await fetched(one, made, ended) == PNG
+        assert await fetched(one, made, ended) == PNG * 2
         (body,) = peer.bodies
         assert set(body) == {"deployment_id", "inputs"}
         assert peer.uploads[body["inputs"]["input_image"]] == PNG * 2

@@ -31,6 +31,7 @@ from chatelier.core.chat.buttons import NUMBERINGS
 from chatelier.core.chat.line import DELIVERY_SECONDS, IDLE_SECONDS, PAGE, TRIES, Line
 from chatelier.core.chat.outbox import MESSAGES, Address, Message, post
 from chatelier.core.errors import Lost
+from chatelier.core.media.renditions import Copy, Renditions, Target
 from chatelier.core.registered import KINDS
 from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.platform import FakePlatform, with_capabilities
@@ -93,12 +94,12 @@ class Desk:
         await self.quiet(wait)
         return await self.row(rows[-1].key)
 
-    async def post(self, to: Address, text: str, event: str = "") -> None:
+    async def post(self, to: Address, text: str) -> None:
         """One reply with a cause of its own, and no pause after it."""
         cause = f"posted to {to.chat.chat}: {text}"
 
         async def work(tx: Tx) -> None:
-            await post(tx, to, [Reply(text=text)], cause=cause, event=event)
+            await post(tx, to, [Reply(text=text)], cause=cause)
 
         await self.store.atomically(work)
 
@@ -284,6 +285,48 @@ async def test_a_network_that_is_away_for_an_hour_loses_nothing(desk: Desk) -> N
     assert desk.network.texts == ["hello", "world"]
 
 
+async def test_nor_where_nobody_can_look_whether_it_came(desk: Desk) -> None:
+    await desk.restart(Plain(desk.network, with_capabilities(finds=False, edit_text=False, edit_media=False)))
+    desk.network.before_send = always(Unavailable("not on line"))
+    await desk.say("hello", "world", wait=3600)
+    desk.network.before_send = lambda _: None
+    await desk.quiet(61)
+    assert desk.network.texts == ["hello", "world"], "nothing was sent, so nothing is sent again"
+
+
+async def test_a_copy_that_cannot_be_made_holds_up_nobody(desk: Desk) -> None:
+    class Full(Renditions):
+        def __init__(self) -> None:
+            """It needs nothing for what it does."""
+
+        async def of(self, blob: Blob, target: Target) -> Copy | None:
+            raise OSError(28, "No space left on device")
+
+    await desk.stop()
+    desk.network.can = with_capabilities(inline_types=frozenset({"image/jpeg"}))
+    desk.line = Line(desk.store, desk.network, desk._check, desk.clock, Full())
+    desk.running = asyncio.create_task(desk.line.run())
+    odd = replace(PICTURE, blob=replace(PICTURE.blob, width=5, height=5), inline=b"")
+    await desk.say(Reply(text="with a copy", media=(odd,)), "after it")
+    await desk.say("elsewhere", chat="other")
+    assert desk.network.texts == ["with a copy", "after it", "elsewhere"]
+
+
+async def test_a_network_that_only_asks_to_wait_costs_no_message(desk: Desk) -> None:
+    left = [10]
+
+    def busy(_: Outgoing) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise Retry(301)
+
+    desk.network.before_send = only_with("hello", busy)
+    await desk.say("hello")
+    for n in range(52):
+        await desk.say(f"elsewhere {n}", chat="other", wait=60)
+    assert "hello" in desk.network.texts
+
+
 async def test_a_message_that_never_goes_holds_up_its_conversation_no_longer_than_it_must(desk: Desk) -> None:
     """An upload that always times out, while all else goes."""
     desk.network.before_send = only_with("too long", always(TimeoutError("no answer")))
@@ -300,7 +343,8 @@ async def test_nor_where_nobody_else_writes_but_its_own_person(desk: Desk) -> No
     desk.network.before_send = only_with("too long", always(TimeoutError("no answer")))
     await desk.say("too long")
     for n in range(20):
-        await desk.post(Address(chat=desk.network.chat("room"), sender="fake:ada"), f"answer {n}", event=f"event {n}")
+        desk.line.heard()
+        await desk.post(Address(chat=desk.network.chat("room"), sender="fake:ada"), f"answer {n}")
         await desk.quiet(60)
     assert desk.network.texts[:2] == ["answer 0", "answer 1"]
 

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from subprocess import PIPE
 
+import numpy as np
 import pillow_heif
 import pytest
 from hypothesis import given, settings
@@ -455,3 +456,14 @@ def heic() -> bytes:
     image = gradient()
     pillow_heif.from_bytes("RGB", image.size, image.tobytes()).save(out, quality=95)
     return out.getvalue()
+
+
+@pytest.mark.parametrize(("form", "mime"), [("PNG", "image/png"), ("TIFF", "image/tiff")])
+async def test_greys_of_sixteen_bits_keep_their_shades(pictures: Pictures, form: str, mime: str) -> None:
+    levels = np.linspace(0, 65_535, 256, dtype=np.uint16).reshape(16, 16)
+    out = BytesIO()
+    Image.fromarray(levels).save(out, form)
+    seen = await pictures.work(lambda: pictures.opened(out.getvalue()).convert("L"))
+    shades = np.asarray(seen).ravel()
+    assert (shades == sorted(shades)).all()
+    assert len(set(shades.tolist())) > 250

@@ -594,6 +594,24 @@ async def test_a_menu_keeps_the_picture_that_was_used_until_another_one_is_sent(
     assert used[0] == used[1] != used[2]
 
 
+async def test_a_file_that_answers_a_question_is_what_was_asked_for(tmp_path: Path) -> None:
+    mask = Input(name="mask", type="image", targets=(("1", "mask"),))
+    graph = {"1": {"class_type": "FakeImage", "inputs": {**GRAPH["1"]["inputs"], "mask": ""}}}  # type: ignore[dict-item] # a graph
+    two = replace(EFFECT, graph=graph, inputs=(PHOTO, mask, SEED))
+    async with chat(tmp_path, workflows=[two]) as here:
+        here.network.files["other"] = WHITE_PIXEL
+        menu = await here.press(await here.made("/effect", files=PHOTO_SENT), "Tweak")
+        await here.press(menu, "mask")
+        sound = FileRef(platform="fake", ref="x", mime="audio/mpeg")
+        assert "mask" in (await here.say("", files=(sound,))).text
+        menu = await here.say("", files=(FileRef(platform="fake", ref="other", mime="image/png"),))
+        assert [label for label in labels(menu) if "sent" in label] == ["photo: as sent", "mask: as sent"]
+        await here.press(menu, "Run")
+        await here.pictures(2)
+        job = (await here.jobs())[1]
+        assert job.files[str(job.values["photo"])] != job.files[str(job.values["mask"])]
+
+
 async def test_a_menu_belongs_to_who_asked_for_it(here: Chat) -> None:
     menu = await here.press(await here.made(), "Tweak")
     for label in ("prompt", "Run"):

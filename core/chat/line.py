@@ -13,7 +13,8 @@ from typing import Literal, ParamSpec, TypeVar, cast
 from ..clock import Clock
 from ..errors import Exists, Gone, OperatorMust, Refused, Retry, Stale, Unavailable, Uncertain
 from ..log import get_logger
-from ..media.renditions import Renditions
+from ..media.blob import Blob
+from ..media.renditions import Copy, Renditions, Target
 from ..storage import Store, Tx
 from ..supervise import apart, guarded
 from . import words
@@ -45,6 +46,8 @@ LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries of one message."""
 ANSWER_SECONDS = 300.0
 """Until a platform that does not answer counts as away: the longest that a large file may take on its way."""
+COPY_SECONDS = 90.0
+"""For a copy of a file that the network can show; then the file itself goes."""
 SIGN_SECONDS = 3.0
 """A sign that takes longer is given up; it is a courtesy, and what comes after it waits."""
 AWAY_SECONDS = 1.0
@@ -132,8 +135,6 @@ class Line:
             for row in rows:
                 if row.key not in self._queued:
                     self._queued.add(row.key)
-                    if row.event and not row.job:
-                        self._is_alive()  # it answers what came from the network just now
                     if len(self._rows) < ROWS:
                         self._rows[row.key] = row
                     lane = self._lane(row.conversation)
@@ -143,7 +144,8 @@ class Line:
             if len(rows) < PAGE or place == before:
                 return place.partition(".")[0]  # a page of one place: the rest is found when these are sent
 
-    def _is_alive(self) -> None:
+    def heard(self) -> None:
+        """Something came from the network: it is there."""
         self._alive_at = self._clock.monotonic()
 
     def _lane(self, conversation: str) -> Lane:
@@ -206,7 +208,7 @@ class Line:
         try:
             await self._deliver(key, lane)
         except Retry as later:
-            if not await self._gives_up(key, lane, str(later)):
+            if not await self._gives_up(key, lane, later):
                 lane.send_after = self._clock.monotonic() + later.after
                 await self._write(key, state="pending", due=self._clock.now() + timedelta(seconds=later.after))
                 return
@@ -292,8 +294,19 @@ class Line:
             return row
         can = self._can(row.chat)
         wanted = {media.blob.sha256: (media.blob, target_of(media, can)) for media in row.reply.media}
-        made = {key: await self._renditions.of(blob, target) for key, (blob, target) in wanted.items() if target}
+        made = {key: await self._copy(self._renditions, blob, to) for key, (blob, to) in wanted.items() if to}
         return replace(row, copies={key: copy for key, copy in made.items() if copy}) if made else row
+
+    async def _copy(self, renditions: Renditions, blob: Blob, target: Target) -> Copy | None:
+        """None where there is none, whatever the reason: then the file goes as one. Raises Unavailable of the store."""
+        try:
+            async with asyncio.timeout(COPY_SECONDS):
+                return await renditions.of(blob, target)
+        except Unavailable:
+            raise
+        except Exception:  # codecs and a full disk raise anything, and the messages behind this one must go on
+            log.exception("no copy", account=self._platform.name, sha256=blob.sha256)
+            return None
 
     def _fitted(self, row: Message, reply: Reply) -> tuple[Outgoing, ...]:
         can = self._can(row.chat)
@@ -424,8 +437,12 @@ class Line:
 
     async def _asked(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `asked`; an answer shows that the network is there."""
-        answer = await asked(call, *args, **kwargs)
-        self._is_alive()
+        try:
+            answer = await asked(call, *args, **kwargs)
+        except Trouble as trouble:
+            trouble.was_not_sent = isinstance(trouble.__cause__, Unavailable)
+            raise
+        self.heard()
         return answer
 
     async def _pause(self, lane: Lane, seconds: float) -> None:
@@ -461,21 +478,26 @@ class Line:
         if row.tries + 1 >= TRIES and not trouble.is_passing:
             await self._fail(key, trouble)
             return None
-        if await self._gives_up(key, lane, str(trouble)):
+        if await self._gives_up(key, lane, trouble):
             return None
-        await self._write(key, tries=row.tries + 1)
+        await self._write(key, tries=row.tries + 1, state="pending" if trouble.was_not_sent else row.state)
         return min(LONGEST_PAUSE_SECONDS, 2.0 ** min(row.tries, 10))
 
-    async def _gives_up(self, key: str, lane: Lane, why: str) -> bool:
+    async def _gives_up(self, key: str, lane: Lane, error: Exception) -> bool:
         """Whether it has failed for so long, or so surely by its own fault, that it is failed for good."""
         now, before = self._clock.monotonic(), lane.doubt
-        is_proof = before is not None and self._alive_at > before.at
+        # A network that asks to wait is there, and says nothing against the message.
+        is_proof = before is not None and isinstance(error, Trouble) and self._alive_at > before.at
         doubt = Doubt(before.since, now, before.proofs + is_proof) if before else Doubt(now, now)
-        lane.doubt, failing = doubt, now - doubt.since
-        if failing < DELIVERY_SECONDS and (failing < STUCK_SECONDS or doubt.proofs < PROOFS):
+        lane.doubt = doubt
+        if now - doubt.since < STUCK_SECONDS or (doubt.proofs < PROOFS and not await self._is_overdue(key)):
             return False
-        await self._fail(key, TimeoutError(why))
+        await self._fail(key, TimeoutError(str(error)))
         return True
+
+    async def _is_overdue(self, key: str) -> bool:
+        row = await self._store.get(MESSAGES, key)
+        return row is not None and (self._clock.now() - row.created).total_seconds() >= DELIVERY_SECONDS
 
     async def _write(self, key: str, **changes: object) -> Message:
         """Raises Gone when the row was deleted."""
@@ -500,11 +522,12 @@ class Line:
 
 
 class Trouble(Exception):
-    """A platform's call failed, and nobody knows what became of it. is_passing: the network, not the code, is to blame."""
+    """A platform's call failed. is_passing: the network, not the code, is to blame. was_not_sent: it says so; else nobody knows."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error) or type(error).__name__)
         self.is_passing = isinstance(error, Uncertain | Unavailable | OSError)
+        self.was_not_sent = False
 
 
 async def asked(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -83,7 +83,7 @@ def with_files(values: Mapping[str, Value], command: Command, files: Sequence[Fi
     """The values with the files in the first options of their kind that have none yet; what fits nowhere is left out."""
     filled = dict(values)
     for file in files:
-        free = (option for option in command.options if option.name not in filled and _takes(option, file))
+        free = (option for option in command.options if option.name not in filled and takes(option, file))
         if option := next(free, None):
             filled[option.name] = file
     return filled
@@ -105,7 +105,7 @@ def with_link(values: Mapping[str, Value], command: Command) -> dict[str, Value]
     return {**left, lacking.name: link, **({rest: text} if text else {})}
 
 
-def _takes(option: Option, file: FileRef) -> bool:
+def takes(option: Option, file: FileRef) -> bool:
     """By what the network calls it; its bytes are looked at later, so a kind that is not known fits everywhere."""
     kind = file.mime.partition("/")[0]
     return option.type in FILE_TYPES and (option.type in {"file", kind} or kind not in FILE_TYPES)
@@ -242,7 +242,9 @@ class _Line:
         """Words fill the options that have no value yet, a word each; links those that take a file."""
         for word in (self.words[place] for place in self.kept):
             is_link = LINK.fullmatch(word.text) is not None
-            option = next((option for option in self._free() if is_link or option.type not in FILE_TYPES), None)
+            free = self._free()
+            files = [option for option in free if is_link and option.type in FILE_TYPES]
+            option = next(iter(files or [option for option in free if option.type not in FILE_TYPES]), None)
             if option is None:
                 self.errors.append(words.not_expected(self.command.name, word.text, usage(self.command)))
                 return

@@ -18,7 +18,7 @@ from . import words
 from .command import Command
 from .forms import choices_of
 from .help import unknown
-from .parse import command_of, parse, typed, with_files, with_link
+from .parse import command_of, parse, takes, typed, with_files, with_link
 from .registry import Registry
 
 if TYPE_CHECKING:
@@ -143,9 +143,9 @@ class Router:
         if asked := _open_question(event, session, now):
             command = self._command(asked.command)
             answer: dict[str, Value] = {asked.option: said.text} if said.text and not said.files else {}
-            known = {name: value for name, value in asked.values.items() if name != asked.option or not said.files}
-            values = {**known, **typed(answer, command)}
-            filled = await self._with_files(values, command, event, said)
+            values = {**asked.values, **typed(answer, command), **_file_for(asked, command, said)}
+            rest = replace(said, files=said.files[1:]) if values.get(asked.option) in said.files else said
+            filled = await self._with_files(values, command, event, rest)
             return Meant(command, filled, answers=True, menu=asked.menu)
         if conversation(event.chat) in session.questions:
             return Nothing(chat_words.QUESTION_LAPSED, answers=True)
@@ -217,6 +217,16 @@ class Router:
 
 def _open_question(event: Event, session: Session, now: datetime) -> Question | None:
     return open_questions(session, now).get(conversation(event.chat))
+
+
+def _file_for(asked: Question, command: Command, said: Said) -> Mapping[str, Value]:
+    """The first file of an answer is for what was asked. Raises BadInput for one of another kind."""
+    option = next((one for one in command.options if one.name == asked.option), None)
+    if option is None or option.type not in FILE_TYPES or not said.files:
+        return {}
+    if not takes(option, said.files[0]):
+        raise BadInput(words.missing(option))
+    return {option.name: said.files[0]}
 
 
 def _answering(meant: Meant | Asks | OnResult, asked: Question | None) -> Meant | Asks | OnResult:

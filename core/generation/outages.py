@@ -25,6 +25,10 @@ LOOK_SECONDS = 5.0
 """Between two looks at how long a backend has been down."""
 
 
+FORGOTTEN_AFTER = timedelta(days=7)
+"""Of backends that this process does not have. Another one may have them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage(Record):
     """key: the backend's name. told: when the operators were, None for not yet."""
@@ -90,12 +94,13 @@ class Outages:
                 self._known[name] = await self._tell(member)
 
     async def _forget_others(self) -> None:
-        """Those of backends that are not configured any more: one that comes back a month later was not away for a month."""
+        """Those of backends that nobody configures any more: one that comes back a month later was not away for a month."""
         if self._are_others_forgotten:
             return
         try:
             found = await self._store.find(OUTAGES, order="since", limit=10_000)
-            others = [outage.key for outage in found if outage.key not in self._fleet.members]
+            before = self._clock.now() - FORGOTTEN_AFTER
+            others = [one.key for one in found if one.key not in self._fleet.members and one.since < before]
 
             async def work(tx: Tx) -> None:
                 for key in others:

@@ -6,6 +6,7 @@ memory and size that the system enforces. Its files have no names, so that none 
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,12 +21,14 @@ from typing import IO, Any, Self
 
 from ..errors import BadInput
 from . import words
-from .turns import Busy, Turns
+from .turns import Busy, NotNow, Turns
 
 PROGRAM = Path(__file__).with_name("film.py")
 PROBE_SECONDS = 10.0
 MEMORY = 3 * 10**9
 """Of addresses; libraries and threads claim much more of these than of the memory itself."""
+ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
+"""What a process is told of ours: hostile files are opened there, and tokens may stand in the rest."""
 WAITING = 8
 """Conversions that may wait for their turn."""
 
@@ -109,36 +112,53 @@ class Films:
         self, source: Path | bytes, mime: str, seconds: float, **request: Any
     ) -> tuple[dict[str, int], bytes]:
         if not self.is_there:
-            raise BadInput(words.NO_VIDEO)
-        work = partial(self._work, source, {**request, "mime": mime, "most": self._most, "memory": MEMORY}, seconds)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            raise NotNow(words.NO_VIDEO)
+        run, asked = _Run(), {**request, "mime": mime, "most": self._most, "memory": MEMORY}
+        work = partial(self._work, run, source, asked, seconds)
+        working = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            run.stop()
+            # Who waits next is not to begin before this one is over.
+            await asyncio.wait({working})
+            working.exception()
+            raise
 
-    def _work(self, source: Path | bytes, request: dict[str, Any], seconds: float) -> tuple[dict[str, int], bytes]:
+    def _work(
+        self, run: "_Run", source: Path | bytes, request: dict[str, Any], seconds: float
+    ) -> tuple[dict[str, int], bytes]:
         with _opened(source) as given, tempfile.TemporaryFile() as made:
             request |= {
                 "source": f"/dev/fd/{given.fileno()}",
                 "target": f"/dev/fd/{made.fileno()}",
                 "cpu_seconds": int(2 * seconds) + 1,
             }
-            said = self._said(request, (given.fileno(), made.fileno()), seconds)
+            said = self._said(run, request, (given.fileno(), made.fileno()), seconds)
             made.seek(0)
             return said, made.read()
 
-    def _said(self, request: dict[str, Any], files: tuple[int, ...], seconds: float) -> dict[str, int]:
+    def _said(self, run: "_Run", request: dict[str, Any], files: tuple[int, ...], seconds: float) -> dict[str, int]:
         # -I: neither the environment nor the working folder decides what it imports.
         command = [sys.executable, "-I", str(PROGRAM), json.dumps(request)]
         with self._alone:
-            if self._is_closed:
+            if self._is_closed or run.is_stopped:
                 raise Busy(words.BUSY)
             process = subprocess.Popen(  # noqa: S603 - our own program, with a list of arguments
-                command, pass_fds=files, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+                command,
+                pass_fds=files,
+                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
             )
+            run.begin(process)
             self._running.add(process)
         with process:
             try:
                 out, _ = process.communicate(timeout=seconds)
             except subprocess.TimeoutExpired as late:
-                raise words.video_takes_long(seconds) from late
+                raise NotNow(words.video_takes_long(seconds)) from late
             finally:
                 process.kill()
                 with self._alone:
@@ -146,12 +166,30 @@ class Films:
         return _read(out)
 
 
+@dataclass(slots=True)
+class _Run:
+    """One process, which may be stopped before it is there."""
+
+    process: subprocess.Popen[bytes] | None = None
+    is_stopped: bool = False
+
+    def begin(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        if self.is_stopped:
+            process.kill()
+
+    def stop(self) -> None:
+        self.is_stopped = True
+        if self.process is not None:
+            self.process.kill()
+
+
 def _read(out: bytes) -> dict[str, int]:
     """Raises BadInput, in words, for what it says, or for a process that said nothing: it was killed, or crashed."""
     try:
         said = json.loads(out)
     except ValueError as error:
-        raise BadInput(words.BROKEN_VIDEO) from error
+        raise NotNow(words.BROKEN_VIDEO) from error
     if "error" in said:
         raise BadInput(words.VIDEO_ERRORS.get(said["error"], words.BROKEN_VIDEO))
     return {str(name): int(value) for name, value in said.items()}

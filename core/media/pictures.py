@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -97,7 +98,7 @@ class Pictures:
             image = _opened(picture.mime, data)
             image.load()
             turn = _turn(picture.mime, data, image) if picture.kind == "image" else None
-            return image if turn is None else image.transpose(turn)
+            return in_eight_bits(image if turn is None else image.transpose(turn))
 
     async def inspect(self, source: Path | bytes) -> Picture:
         """What the picture is, by its header, within the limits; nothing is decoded. Raises BadInput."""
@@ -288,6 +289,18 @@ def _avif(image: ImageFile) -> bytes:
     return out.getvalue()
 
 
+def in_eight_bits(image: Image.Image) -> Image.Image:
+    """Greys of 16 or 32 bits, as of depth maps and scans, scaled to 8; Pillow's own conversion cuts them off at white."""
+    if image.mode not in {"I", "F"} and not image.mode.startswith("I;16"):
+        return image
+    levels = np.asarray(image, np.float32)
+    # What is said in 16 bits has their range; of others only the picture itself tells.
+    top = 65_535.0 if image.mode != "F" and levels.max(initial=0) <= 65_535 else float(levels.max(initial=1.0))
+    grey: Image.Image = Image.fromarray((levels.clip(0, top) * (255 / max(top, 1e-9))).round().astype(np.uint8))
+    grey.format = image.format
+    return grey
+
+
 def _thumbnail(data: bytes, side: int, limits: PictureLimits) -> bytes:
     picture = _inspected(data, limits)
     with _reading():
@@ -296,7 +309,8 @@ def _thumbnail(data: bytes, side: int, limits: PictureLimits) -> bytes:
         image.draft("RGB", (side, side))
         image.load()
         turn = _turn(picture.mime, data, image)
-        small = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        plain = in_eight_bits(image)
+        small = plain.convert("RGBA" if plain.has_transparency_data else "RGB")
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
         if turn is not None:
             small = small.transpose(turn)

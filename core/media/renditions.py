@@ -15,7 +15,7 @@ from .intake import Intake
 from .pictures import Pictures
 from .references import refer, release
 from .shrinking import shrunk
-from .turns import Busy
+from .turns import NotNow
 
 log = get_logger(__name__)
 
@@ -78,8 +78,8 @@ class Renditions:
                 return known.copy
             try:
                 copy = await self._made(blob, target)
-            except Busy:
-                return None  # another time, perhaps
+            except NotNow:
+                return None
             except (BadInput, Gone) as no:
                 log.info("no copy can be made", sha256=blob.sha256, mime=blob.mime, reason=str(no))
                 copy = None

@@ -8,7 +8,11 @@ from ..errors import BadInput
 from . import words
 
 
-class Busy(BadInput):
+class NotNow(BadInput):
+    """It may be done another time."""
+
+
+class Busy(NotNow):
     """Too many wait already."""
 
 

@@ -64,8 +64,8 @@ def too_slow(seconds: float) -> BadInput:
     return BadInput(f"That took longer than {seconds:g} seconds. Download the file and send it here.")
 
 
-def video_takes_long(seconds: float) -> BadInput:
-    return BadInput(f"Working on that video took longer than {seconds:g} seconds. Send a shorter or smaller one.")
+def video_takes_long(seconds: float) -> str:
+    return f"Working on that video took longer than {seconds:g} seconds. Send a shorter or smaller one."
 
 
 def answered(status: int) -> BadInput:

@@ -128,7 +128,7 @@ class MediaSettings(Section):
     video_seconds: Seconds = Field(default=60, description="Longest work on one video, in seconds.")
     keep_graphs: bool = Field(
         default=False,
-        description="Leave in a result what its maker wrote into the file, such as ComfyUI's graph with the prompt.",
+        description="Leave in a picture what its maker wrote there, such as ComfyUI's graph. Videos and AVIF keep theirs.",
     )
 
 

@@ -1,6 +1,7 @@
 """The conformance suite as pytest runs it, for `--chatelier-platform`: the suite alone, whatever other tests there are."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 
@@ -15,6 +16,7 @@ class Run:
     """The plugin that is there while the option is given."""
 
     def __init__(self, config: pytest.Config) -> None:
+        sys.path.insert(0, str(config.invocation_params.dir))
         self._make = _found(str(config.getoption("--chatelier-platform")))
         self._findings: list[Finding] = []
 
@@ -23,6 +25,7 @@ class Run:
         suite = Suite.from_parent(session, name="chatelier", nodeid="chatelier")
         suite.make, suite.findings = self._make, self._findings
         session.items = list(suite.collect())
+        session.config.hook.pytest_collection_modifyitems(session=session, config=session.config, items=session.items)
         session.testscollected = len(session.items)
         return True
 

@@ -41,7 +41,8 @@ def _cell(check: str, found: Sequence[Finding]) -> str:
     finding = next((each for each in found if each.check == check), None)
     if finding is None:
         return "not run"
-    return f"failed: {finding.said}" if finding.outcome == "failed" else finding.said or finding.outcome
+    said = " ".join(finding.said.split()).replace("|", "\\|")
+    return f"failed: {said}" if finding.outcome == "failed" else said or finding.outcome
 
 
 def _told(value: Any) -> str:

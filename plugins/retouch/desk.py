@@ -49,7 +49,8 @@ def chosen(call: Call, name: str) -> Any:
 
 async def change(call: Call, edit: Edit, *beside: Blob) -> None:
     """Do it to each picture of the call, and those beside them, in its own format, and answer with them."""
-    blobs = _all_of([*await call.files(SUBJECT, ALBUM), *beside], PICTURES)
+    first, *others = await call.files(SUBJECT, ALBUM)
+    blobs = _all_of([first, *beside, *others], PICTURES)
     async with call.runtime.pictures.turn():
         media = [await keep(call, await _changed(call, blob, edit), n) for n, blob in enumerate(blobs)]
     await call.give(media)
