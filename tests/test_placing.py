@@ -458,7 +458,8 @@ class Sized(Server):
 TOO_LITTLE = Ended(state="failed", words="It ran out of memory.", transient=True, out_of_memory=True)
 
 
-async def test_the_last_attempt_waits_for_the_larger_server_that_is_away(world: World) -> None:
+async def failed_twice_on_a_small_one(world: World) -> Sized:
+    """A job that waits for the larger server, which is away."""
     small, large = Sized("a small one", 8), Sized("b large", 24)
     await world.order("ada")
     world.start(small, large)
@@ -467,6 +468,11 @@ async def test_the_last_attempt_waits_for_the_larger_server_that_is_away(world: 
     for _ in range(2):
         small.finish("", TOO_LITTLE)
         await world.clock.advance(10)
+    return large
+
+
+async def test_the_last_attempt_waits_for_the_larger_server_that_is_away(world: World) -> None:
+    large = await failed_twice_on_a_small_one(world)
     (job,) = await world.jobs()
     assert (job.state, job.attempts) == ("queued", 2)
     large.down = False
@@ -475,14 +481,7 @@ async def test_the_last_attempt_waits_for_the_larger_server_that_is_away(world: 
 
 
 async def test_and_says_that_memory_was_too_little_when_that_one_stays_away(world: World) -> None:
-    small, large = Sized("a small one", 8), Sized("b large", 24)
-    await world.order("ada")
-    world.start(small, large)
-    await world.clock.advance(1)
-    large.down = True
-    for _ in range(2):
-        small.finish("", TOO_LITTLE)
-        await world.clock.advance(10)
+    await failed_twice_on_a_small_one(world)
     await world.clock.advance(QUEUE_SECONDS)
     (job,) = await world.jobs()
     assert (job.state, job.words) == ("expired", "It ran out of memory.")

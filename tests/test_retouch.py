@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from chatelier import BadInput, Called, FileRef, Pressed, Runtime, Said, Value
+from chatelier import BadInput, Called, Command, FileRef, Pressed, Runtime, Said, Value
+from chatelier.core.commands.parse import parse, with_link
 from chatelier.core.media.made import MADE
 from chatelier.core.testing.platform import Shown, with_capabilities
 from chatelier.plugins.retouch import Plugin as Retouch
 from chatelier.plugins.retouch.arguments import MOST_PIXELS, cut, frame_number, new_size, two_lines
+from chatelier.plugins.retouch.desk import SUBJECT
+from chatelier.plugins.retouch.plugin import COMMANDS
 from chatelier.testing import FakeBackend, FakePlatform, Parts, running
 from files import animation, decoded, encoded, exif, gradient, picture
 from videos import streams, turned, video
@@ -134,6 +137,14 @@ async def test_somebody_with_no_picture_is_told_how_to_bring_one(studio: Studio,
 @pytest.mark.parametrize("said", ["/meme top | bottom http://127.0.0.1:8080/a.png", "/fry http://127.0.0.1:8080/a.png"])
 async def test_a_link_is_fetched_by_the_guarded_fetcher(studio: Studio, said: str) -> None:
     assert "private network" in (await studio.say(said)).text
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_a_link_alone_is_the_picture_of_every_command(command: Command) -> None:
+    link = "https://example.org/fox.png"
+    parsed = parse(link, command)
+    assert parsed.errors == ()
+    assert with_link(parsed.values, command) == {SUBJECT: link}
 
 
 async def test_what_was_made_is_kept_like_a_result(studio: Studio) -> None:
