@@ -159,7 +159,7 @@ async def ours(name: str, open_store: Open, folder: Path, count: int, messages: 
 
 
 def in_memory(_: Path) -> AbstractAsyncContextManager[Store]:
-    return FakeStore(KINDS, SystemClock())
+    return FakeStore(KINDS, SystemClock(), strict=False)
 
 
 def on_disk(folder: Path) -> AbstractAsyncContextManager[Store]:
