@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from .chat.line import Line
+from .chat.outbox import Message
 from .chat.platform import Gateway, Platform
 from .clock import Clock
 from .errors import ChatelierError, Lost
@@ -12,7 +13,7 @@ from .generation.queue import Queue
 from .leases import ACCOUNTS, LEASE_SECONDS, AccountLease, Lease, give_back, take
 from .log import get_logger
 from .media.renditions import Renditions
-from .storage import Store
+from .storage import Store, Tx
 from .supervise import Supervised, apart
 
 log = get_logger(__name__)
@@ -85,6 +86,10 @@ class Account:
                 tasks.create_task(self.connection.run(), name=f"connection {self.name}")
                 tasks.create_task(line.run(), name=f"line {self.name}")
                 tasks.create_task(cards.run(), name=f"cards {self.name}")
+
+    async def begin(self, tx: Tx, row: Message, before: Message | None) -> Message:
+        """`Line.begin`, where the account is held here."""
+        return row if self._lease is None or self._line is None else await self._line.begin(tx, row, before)
 
     def heard(self) -> None:
         """Something came from its network."""

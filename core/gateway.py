@@ -17,7 +17,7 @@ from .chat.capabilities import Capabilities
 from .chat.inbox import Inbox
 from .chat.incoming import cleaned
 from .chat.messages import FILE_TYPES, ChatRef, Choice, Event, FileRef, FirstAnswer
-from .chat.outbox import MESSAGES
+from .chat.outbox import MESSAGES, Message
 from .chat.platform import Platform, Published, Publishes
 from .clock import Clock, SystemClock
 from .commands.command import Command
@@ -47,7 +47,7 @@ from .people.operators import Operators
 from .plugins import Plugins
 from .registered import add_named, backends_of, catalogue_of, collect, commands_of, open_store_of, undeclared
 from .settings import Settings
-from .storage import Store
+from .storage import Store, Tx
 from .supervise import Health, Supervised, Watchdog, apart, guarded, reason
 from .telling import Telling
 
@@ -145,6 +145,7 @@ class Runtime:
             fetch_seconds=FETCH_SECONDS,
             previews=self.previews,
             offers=lambda workflow: offers(self.catalogue, workflow),
+            begin=self.begin,
             changed=lambda job, before: self.telling.tell("job_changed", job=job, before=before),
         )
         self.dispatcher = Dispatcher(self.workshop)
@@ -289,6 +290,11 @@ class Runtime:
         self._unpublished.set()
 
     # --- what handlers ask
+
+    async def begin(self, tx: Tx, row: Message, before: Message | None) -> Message:
+        """A message that is about to be stored, as its account wants it stored."""
+        account = self.accounts.get(row.account)
+        return row if account is None else await account.begin(tx, row, before)
 
     def capabilities(self, chat: ChatRef) -> Capabilities:
         return self.platforms[chat.platform].capabilities(chat)

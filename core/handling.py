@@ -37,12 +37,12 @@ from .generation.jobs import JOBS
 from .generation.subject import newest_files
 from .generation.verbs import press, tweak_form
 from .keys import derived, token
-from .leases import LEASE_SECONDS, Lease
+from .leases import Lease
 from .log import context, get_logger
 from .people.people import PEOPLE, Person, person_of
 from .sessions.session import Session, ask, session_of
 from .storage import Tx
-from .supervise import OutOfTime, in_time, reason
+from .supervise import OutOfTime, Swallowed, guarded, reason
 
 if TYPE_CHECKING:
     from .gateway import Runtime
@@ -87,14 +87,14 @@ class Handling:
     async def _take(self, event: Event) -> FirstAnswer:
         try:
             event = await self.router.resolved(event)
-            asking = await self._ask_first(event) if album_of(event) is None else None
+            meant = self._meant(event)
+            asking = await self._ask_first(event, meant) if album_of(event) is None else None
             if asking is not None:
                 return asking
             arrival = await self.runtime.inbox.accept(event)
         except Exists:
             return None
-        self.start(arrival)
-        meant = self._meant(event)
+        self.start(arrival, meant)
         return Defer(private=meant.command.private) if meant else Defer()
 
     def _meant(self, event: Event) -> Meant | None:
@@ -103,7 +103,7 @@ class Handling:
         except Exception:  # noqa: BLE001 - the options are a plugin's; whatever is wrong, the handler says it in words
             return None
 
-    async def _ask_first(self, event: Event) -> Ask | None:
+    async def _ask_first(self, event: Event, meant: Meant | None) -> Ask | None:
         """The form that is the first answer to it, where the conversation has forms; the event is handled by it."""
         if not self.runtime.capabilities(event.chat).forms:
             return None
@@ -112,7 +112,6 @@ class Handling:
             with suppress(Exists):  # a repeat of it: the network never heard the answer
                 await self.runtime.inbox.accept(event, _nothing)
             return asking
-        meant = self._meant(event)
         if meant is None or not self._lacks_words(meant, event):
             return None
         return await self._ask_all(event, await self.router.carried(event, meant))
@@ -151,16 +150,18 @@ class Handling:
 
     # --- handling
 
-    def start(self, arrival: Arrival) -> None:
-        """Handle it in a task: after, beside or in place of what the person's conversation is at, as the command says."""
+    def start(self, arrival: Arrival, meant: Meant | None) -> None:
+        """Handle it in a task: after, beside or in place of what the person's conversation is at, as the command says.
+
+        meant: what the event alone asks for.
+        """
         if (key := album_of(arrival.event)) is not None:
             self._join(arrival, key)
             return
         line = (arrival.event.sender, conversation(arrival.event.chat))
-        meant = self._meant(arrival.event)
         overlap = meant.command.overlap if meant else "queue"
         if overlap == "concurrent":
-            self._spawn(self._in_turn((), arrival), arrival)
+            self._spawn(self._in_turn((), arrival, meant), arrival)
             return
         before = dict(self._lines.get(line, {}))
         if overlap == "replace":
@@ -168,7 +169,7 @@ class Handling:
                 if earlier is not None:
                     task.cancel()
             before = {self._spawn(self._drop(before), None, line): None}
-        self._spawn(self._in_turn(before, arrival), arrival, line)
+        self._spawn(self._in_turn(before, arrival, meant), arrival, line)
 
     def _join(self, part: Arrival, key: AlbumKey) -> None:
         """Wait for the rest of its album."""
@@ -187,7 +188,8 @@ class Handling:
         del self._albums[key]
         whole = joined(album.parts)
         try:
-            self.start(await self.runtime.inbox.join(whole, [part for part in album.parts if part.key != whole.key]))
+            arrival = await self.runtime.inbox.join(whole, [part for part in album.parts if part.key != whole.key])
+            self.start(arrival, self._meant(arrival.event))
         except ChatelierError as away:
             log.warning("album waits for its leases to lapse", reason=str(away))
 
@@ -224,15 +226,21 @@ class Handling:
     async def _finish_replaced(self, earlier: Arrival, tx: Tx) -> None:
         await finish(tx, earlier, self.runtime.owner, words=chat_words.REPLACED)
 
-    async def _in_turn(self, before: Collection[asyncio.Task[None]], arrival: Arrival) -> None:
+    async def _in_turn(self, before: Collection[asyncio.Task[None]], arrival: Arrival, meant: Meant | None) -> None:
         runtime = self.runtime
         with context(event=arrival.key):
             try:
-                async with Lease(runtime.store, ARRIVALS, arrival, clock=runtime.clock, seconds=LEASE_SECONDS):
-                    if before:
+                if before:
+                    async with self._lease(arrival):
                         await asyncio.wait(before)
-                    await in_time(self._handle(arrival), runtime.clock.sleep(runtime.patience.handler))
-                    self.handled += 1
+                async with self._lease(arrival, runtime.patience.handler):
+                    await guarded(self._handle(arrival, meant))
+                self.handled += 1
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                await self._failed(arrival, Swallowed("it was cancelled from within"))
             except Lost as lost:
                 log.info("event taken over", reason=str(lost))
             except OutOfTime:
@@ -242,6 +250,9 @@ class Handling:
                 log.warning("event waits for the store", error=str(away))
             except Exception as error:  # noqa: BLE001 - a command's handler may raise anything; three tries, then it is set aside
                 await self._failed(arrival, error)
+
+    def _lease(self, arrival: Arrival, body_seconds: float | None = None) -> Lease[Arrival]:
+        return Lease(self.runtime.store, ARRIVALS, arrival, clock=self.runtime.clock, body_seconds=body_seconds)
 
     async def _failed(self, arrival: Arrival, error: Exception) -> None:
         log.error("handler failed", tries=arrival.tries, reason=reason(error), exc_info=error)
@@ -270,7 +281,7 @@ class Handling:
 
         await self.runtime.store.atomically(work)
 
-    async def _handle(self, arrival: Arrival) -> None:
+    async def _handle(self, arrival: Arrival, meant: Meant | None) -> None:
         person, session = await self._who(arrival.event)
         event, now = arrival.event, self.runtime.clock.now()
         operator = event.operator or self.runtime.is_operator(event.sender)
@@ -285,7 +296,9 @@ class Handling:
             arrival=arrival,
         )
         try:
-            meaning = await self.router.meaning(event, session, now)
+            meaning = (
+                await self.router.carried(event, meant) if meant else await self.router.meaning(event, session, now)
+            )
             match meaning:
                 case Nothing(words="", answers=answers):
                     await replace(call, answers=answers).commit()
@@ -357,7 +370,7 @@ class Handling:
                     if arrival.tries > TRIES:
                         await self.set_aside(arrival, "its handler died three times")
                     else:
-                        self.start(arrival)
+                        self.start(arrival, self._meant(arrival.event))
             except ChatelierError as away:
                 log.warning("events not taken up", error=str(away))
             await self.runtime.clock.sleep(SWEEP_SECONDS)

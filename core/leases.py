@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Generic, Self
 
-from .clock import Clock
+from .clock import Clock, Timer
 from .errors import ChatelierError, Lost, StoreError
 from .storage import Kind, L, Leased, Query, Store, Tx, claimed
+from .supervise import OutOfTime
 
 LEASE_SECONDS = 30.0
 """Of events, jobs and accounts alike: so long after a kill somebody else goes on."""
@@ -72,62 +73,101 @@ async def take(store: Store, kind: Kind[L], key: str, *, owner: str, seconds: fl
 class Lease(Generic[L]):
     """Keeps a claimed record while its body runs: `async with Lease(store, JOBS, job, clock=clock) as lease`.
 
-    A task beside the body extends the lease every third of its time. When it is lost, or could not be extended until its time
-    was over, the body is cancelled and the `async with` raises Lost. The record is not given back at the end; a last transaction
-    of the body that sets `owner` to "" is no loss.
+    It is extended every third of its time. When it is lost, or could not be extended until its time was over, the body is
+    cancelled and the `async with` raises Lost. The record is not given back at the end; a last transaction of the body that
+    sets `owner` to "" is no loss.
+
+    body_seconds: the body is cancelled then, and the `async with` raises OutOfTime.
     """
 
-    def __init__(self, store: Store, kind: Kind[L], record: L, *, clock: Clock, seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        kind: Kind[L],
+        record: L,
+        *,
+        clock: Clock,
+        seconds: float = LEASE_SECONDS,
+        body_seconds: float | None = None,
+    ) -> None:
         self._store = store
         self._kind = kind
         self._record = record
         self._clock = clock
         self._seconds = seconds
+        self._body_seconds = body_seconds
         self._since = clock.monotonic()
-        self._over = False
+        self._alarm = asyncio.Timeout(None)
+        self._error: BaseException | None = None
+        self._timers: list[Timer] = []
+        self._beating: asyncio.Task[bool] | None = None
 
     async def __aenter__(self) -> Self:
-        self._alarm = asyncio.timeout(None)
         await self._alarm.__aenter__()
-        self._heart = asyncio.create_task(self._beat(), name=f"lease of {self._kind.name} {self._record.key}")
-        self._heart.add_done_callback(self._ring)
+        self._wind()
+        if self._body_seconds is not None:
+            late = OutOfTime("it takes too long")
+            self._timers.append(self._clock.call_later(self._body_seconds, lambda: self._ring(late)))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over = True
-        self._heart.cancel()
+        for timer in self._timers:
+            timer.cancel()
+        if self._beating is not None:
+            self._beating.remove_done_callback(self._beaten)
+            self._beating.cancel()
         try:
             # asyncio's own timeout does the hard part: to tell the alarm's cancellation from one that comes from outside.
             await self._alarm.__aexit__(kind, error, trace)
         except TimeoutError:
-            self._heart.result()
+            raise self._error or Lost("the lease is over") from error
         finally:
-            await asyncio.wait({self._heart})
+            if self._beating is not None:
+                await asyncio.wait({self._beating})
 
     async def held(self, tx: Tx) -> L:
         """The record as it is now; the first thing each transaction of the holder reads. Raises Lost."""
         return await held(tx, self._kind, self._record.key, self._record.owner, self._record.fence)
 
-    async def _beat(self) -> None:
-        """Ends when the body let the record go; raises Lost when somebody else has it or the time is over."""
-        while True:
-            await self._clock.sleep(self._seconds / BEATS_A_LEASE)
-            asked = self._clock.monotonic()
-            try:
-                if not await self._store.atomically(self._extended):
-                    return
-            except StoreError:
-                raise
-            except ChatelierError as error:
-                # The store may come back in time; until then the lease still stands.
-                if asked - self._since > self._seconds * LAST_BEAT:
-                    raise Lost(
-                        f"the lease on {self._kind.name} {self._record.key!r} could not be extended: {error}"
-                    ) from error
-            else:
-                self._since = asked
+    def _wind(self) -> None:
+        self._timers[:1] = [self._clock.call_later(self._seconds / BEATS_A_LEASE, self._tick)]
+
+    def _tick(self) -> None:
+        self._beating = asyncio.create_task(self._beat(), name=f"lease of {self._kind.name} {self._record.key}")
+        self._beating.add_done_callback(self._beaten)
+
+    def _beaten(self, beat: asyncio.Task[bool]) -> None:
+        self._beating = None
+        if beat.cancelled():
+            self._ring(Lost("its heartbeat was cancelled"))
+        elif (error := beat.exception()) is not None:
+            self._ring(error)
+        elif beat.result():
+            self._wind()
+
+    def _ring(self, error: BaseException) -> None:
+        self._error = error
+        self._alarm.reschedule(asyncio.get_running_loop().time())
+
+    async def _beat(self) -> bool:
+        """False when the body let the record go; raises Lost when somebody else has it or the time is over."""
+        asked = self._clock.monotonic()
+        try:
+            if not await self._store.atomically(self._extended):
+                return False
+        except StoreError:
+            raise
+        except ChatelierError as error:
+            # The store may come back in time; until then the lease still stands.
+            if asked - self._since > self._seconds * LAST_BEAT:
+                raise Lost(
+                    f"the lease on {self._kind.name} {self._record.key!r} could not be extended: {error}"
+                ) from error
+        else:
+            self._since = asked
+        return True
 
     async def _extended(self, tx: Tx) -> bool:
         found = await tx.get(self._kind, self._record.key)
@@ -135,10 +175,6 @@ class Lease(Generic[L]):
             return False
         await _extend(tx, self._kind, self._record, self._seconds)
         return True
-
-    def _ring(self, heart: asyncio.Task[None]) -> None:
-        if not heart.cancelled() and heart.exception() is not None and not self._over:
-            self._alarm.reschedule(asyncio.get_running_loop().time())
 
 
 async def _extend(tx: Tx, kind: Kind[L], record: L, seconds: float) -> L:

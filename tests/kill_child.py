@@ -42,7 +42,7 @@ from chatelier import (
 from chatelier.core.chat.capabilities import ButtonRules, RateRules
 from chatelier.core.chat.inbox import ARRIVALS
 from chatelier.core.chat.outbox import MESSAGES
-from chatelier.core.clock import to_millisecond
+from chatelier.core.clock import Timer, to_millisecond
 from chatelier.core.gateway import Runtime, open_runtime
 from chatelier.core.generation.jobs import JOBS, ORDERS, RESULTS, WORKLOADS
 from chatelier.core.generation.run import QUICK_SECONDS
@@ -117,8 +117,15 @@ class FastClock:
         return time.monotonic() * SPEED
 
     async def sleep(self, seconds: float) -> None:
-        """What is less than a second is about how fast the machine is, and takes as long as it says."""
-        await asyncio.sleep(seconds if seconds < 1 else seconds / SPEED)
+        await asyncio.sleep(_passing(seconds))
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(_passing(seconds), call)
+
+
+def _passing(seconds: float) -> float:
+    """What is less than a second is about how fast the machine is, and takes as long as it says."""
+    return seconds if seconds < 1 else seconds / SPEED
 
 
 class CountedTx:

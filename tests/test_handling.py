@@ -170,6 +170,11 @@ class Gate:
         option = Option(name="text", rest=True)
         return Command(name=self.name, summary="Waits.", handler=self.handle, options=(option,), **self.command_options)
 
+    async def until(self, calls: int) -> None:
+        while len(self.calls) < calls:
+            self.begun.clear()
+            await self.begun.wait()
+
     async def handle(self, call: Call) -> None:
         text = str(call.values.get("text"))
         self.calls.append(text)
@@ -432,7 +437,7 @@ async def test_a_persons_messages_in_a_conversation_are_handled_one_after_the_ot
         await at.say("/wait 3", chat="elsewhere")
         await at.say("/wait 4", sender="bob")
         await at.network.until(lambda: at.network.shown)
-        await gate.begun.wait()
+        await gate.until(3)
         assert sorted(gate.calls) == ["1", "3", "4"]
         gate.open.set()
         await at.network.until(lambda: len(at.network.shown) == 5)

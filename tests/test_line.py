@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,7 +29,8 @@ from chatelier import (
 )
 from chatelier.core.chat import words
 from chatelier.core.chat.buttons import NUMBERINGS
-from chatelier.core.chat.line import DELIVERY_SECONDS, IDLE_SECONDS, PAGE, TRIES, Line
+from chatelier.core.chat.inbox import ARRIVALS
+from chatelier.core.chat.line import DELIVERY_SECONDS, IDLE_SECONDS, LOOK_SECONDS, PAGE, TRIES, Line
 from chatelier.core.chat.outbox import MESSAGES, Address, Message, post
 from chatelier.core.errors import Lost
 from chatelier.core.media.renditions import Copy, Renditions, Target
@@ -495,10 +497,12 @@ async def test_what_failed_since_it_was_read_is_not_sent_after_all(desk: Desk) -
     old: list[Message] = []
     desk.store = Late(KINDS, desk.clock)
     desk.network.before_send = once(Refused("too rude"))
+    await desk.post(Address(chat=desk.network.chat("room"), sender="fake:ada"), "never")
     desk.start()
-    await desk.say("never")
-    await desk.say("after it")  # the line asks again, and is told of the first once more
-    assert desk.network.texts == []
+    await desk.quiet(2 * LOOK_SECONDS)  # the line asks again, and is told of the first once more
+    assert [one.reply.text for one in old] == ["never"]
+    assert len(desk.network.texts) == 1
+    assert "too rude" in desk.network.texts[0]
     assert (await desk.row(old[0].key)).state == "failed"
 
 
@@ -690,3 +694,76 @@ async def test_a_card_that_cannot_be_fitted_ends_nothing(desk: Desk) -> None:
     await desk.quiet(5)
     assert not desk.running.done()
     assert (await desk.say("a fox")).state == "sent"
+
+
+# --- messages that the line takes over as they are stored
+
+
+async def begun(desk: Desk, *texts: str) -> list[Message]:
+    """Each in a transaction of its own, and stored before anything else happens."""
+    to, rows = Address(chat=desk.network.chat("room"), sender="fake:ada"), []
+    for text in texts:
+        work = partial(post, to=to, replies=[Reply(text=text)], cause=text, begin=desk.line.begin)
+        rows += await desk.store.atomically(work)
+    return rows
+
+
+async def test_a_message_with_none_before_it_is_on_its_way_as_soon_as_it_is_stored(desk: Desk) -> None:
+    await desk.quiet()
+    (row,) = await begun(desk, "hello")
+    assert row.state == "sending"
+    await desk.quiet()
+    row = await desk.row(row.key)
+    # Stored, and sent: no write between the two.
+    assert (desk.network.texts, row.state, row.version) == (["hello"], "sent", 2)
+
+
+async def test_what_is_stored_behind_others_waits_for_them(desk: Desk) -> None:
+    await desk.quiet()
+    desk.network.before_send = once(Retry(10))
+    rows = await begun(desk, "one", "two", "three")
+    assert [row.state for row in rows][2] == "pending"
+    await desk.quiet(11)
+    assert desk.network.texts == ["one", "two", "three"]
+
+
+async def test_a_process_that_dies_before_the_send_leaves_it_to_be_looked_up(desk: Desk) -> None:
+    await desk.quiet()
+    await desk.stop()
+    (row,) = await begun(desk, "hello")
+    assert row.state == "sending"
+    desk.start()
+    await desk.quiet()
+    assert (desk.network.texts, (await desk.row(row.key)).again) == (["hello"], False)
+
+
+async def test_a_rate_keeps_messages_waiting_where_they_can_be_cancelled(desk: Desk) -> None:
+    desk.network.can = with_capabilities(rate=RateRules(per_chat_second=1))
+    await desk.quiet()
+    rows = await begun(desk, "one")
+    assert [row.state for row in rows] == ["pending"]
+
+
+async def test_who_lost_the_account_takes_nothing_over(desk: Desk) -> None:
+    await desk.quiet()
+    desk.holds = False
+    rows = await begun(desk, "hello")
+    assert [row.state for row in rows] == ["pending"]
+
+
+async def test_a_store_that_is_slow_to_tell_of_it_does_not_delay_it_for_ever(desk: Desk) -> None:
+    """Whoever stored it may never have heard that it is durable; the line finds it when it looks."""
+
+    class Deaf(FakeStore):
+        def changes(self, *kinds: Any, inserted: bool = False) -> Any:
+            return super().changes(ARRIVALS, inserted=inserted)
+
+    await desk.stop()
+    desk.store = Deaf(KINDS, desk.clock)
+    desk.start()
+    await desk.quiet()
+    await begun(desk, "hello")
+    await desk.quiet()
+    assert desk.network.texts == []
+    await desk.quiet(2 * LOOK_SECONDS)
+    assert desk.network.texts == ["hello"]

@@ -129,6 +129,12 @@ def test_html_on_lines_of_its_own_is_text() -> None:
     )
 
 
+@given(st.text("ab1.)(-+#=:;,!?'\"/|@ \u00e9\u4e2d_*`~[]<>&\\", max_size=30))
+def test_a_line_end_behind_it_changes_nothing(line: str) -> None:
+    """A text with a line end always goes through the parser; most lines alone need none."""
+    assert document(f"{line}\n") == document(line)
+
+
 @given(anything)
 def test_escaped_text_comes_out_as_it_was(text: str) -> None:
     assert PLAIN.render(document(f"a {escape(text)} b")) == f"a {clean(text)} b"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chatelier import OperatorMust, Retry
+from chatelier.core.clock import Timer
 from chatelier.core.supervise import HEALTHY_SECONDS, LONGEST_SECONDS, Supervised, Watchdog, guarded, reason
 from chatelier.core.testing.logs import sent_to
 
@@ -35,6 +36,9 @@ class HandClock:
         self.slept.append(seconds)
         self.passed += seconds
         await asyncio.sleep(0)
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        raise NotImplementedError
 
 
 class Scripted:

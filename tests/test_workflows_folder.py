@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from chatelier import FolderSource, Loaded, Problem, Workflow, WorkflowSource
+from chatelier.core.clock import Timer
 from chatelier.core.errors import Unavailable
 from chatelier.core.workflows.catalogue import Catalogue
 from chatelier.core.workflows.folder import POLL_SECONDS, load_folder
@@ -37,6 +38,9 @@ class TurnedClock:
     async def sleep(self, seconds: float) -> None:
         self.naps.put_nowait(seconds)
         await self.turns.acquire()
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        raise NotImplementedError
 
 
 class Fixed:

@@ -52,6 +52,10 @@ class RateRules:
     per_chat_minute: int = 0
     edit_seconds: float = 1.0
 
+    @property
+    def limits_messages(self) -> bool:
+        return bool(self.per_second or self.per_chat_second or self.per_chat_minute)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:

@@ -5,13 +5,13 @@ Only the holder of the account's lease runs it; the lease's fence is checked in 
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, ParamSpec, TypeVar, cast
 
 from ..clock import Clock
-from ..errors import Exists, Gone, OperatorMust, Refused, Retry, Stale, Unavailable, Uncertain
+from ..errors import Exists, Gone, Lost, OperatorMust, Refused, Retry, Stale, Unavailable, Uncertain
 from ..log import get_logger
 from ..media.blob import Blob
 from ..media.renditions import Copy, Renditions, Target
@@ -84,6 +84,10 @@ class Lane:
     doubt: Doubt | None = None
     """About the first message."""
 
+    def ends_with(self, message: Message) -> bool:
+        """Whether it is the only one, and nothing holds it up."""
+        return len(self.messages) == 1 and self.messages[0] == message.key and self.doubt is None
+
 
 class Line:
     """`check` proves within a transaction that this process still holds the account; it raises Lost when not."""
@@ -104,6 +108,7 @@ class Line:
         self._lanes: dict[str, Lane] = {}
         self._queued: set[str] = set()
         self._rows: dict[str, Message] = {}
+        self._begun: OrderedDict[str, None] = OrderedDict()
         self._pace = Pace()
         self._alive_at = float("-inf")
         self._tasks: asyncio.TaskGroup
@@ -115,12 +120,16 @@ class Line:
         newest, look_at = "", self._clock.monotonic()
         async with asyncio.TaskGroup() as self._tasks:
             while True:
+                fresh = changes.fresh()
+                for row in cast(Sequence[Message], fresh or ()):
+                    if row.account == self._platform.name and (row.state == "pending" or row.key in self._begun):
+                        self._queue(row)
                 try:
                     if self._clock.monotonic() >= look_at:
                         # Everything: what another holder left, and what was committed out of order.
                         await self._load("sending", "")
                         newest, look_at = await self._load("pending", ""), self._clock.monotonic() + LOOK_SECONDS
-                    else:
+                    elif fresh is None:
                         newest = await self._load("pending", min(newest, moment_of(self._clock.now())))
                 except (Unavailable, OperatorMust) as away:
                     log.warning("store away", account=self._platform.name, error=str(away))
@@ -133,16 +142,45 @@ class Line:
         while True:
             rows = await self._store.find(MESSAGES, where, order="place", since=place, limit=PAGE)
             for row in rows:
-                if row.key not in self._queued:
-                    self._queued.add(row.key)
-                    if len(self._rows) < ROWS:
-                        self._rows[row.key] = row
-                    lane = self._lane(row.conversation)
-                    lane.messages.append(row.key)
-                    lane.woken.set()
+                # What was begun here just now comes once it is durable.
+                if row.key not in self._begun or (self._clock.now() - row.created).total_seconds() >= LOOK_SECONDS:
+                    self._queue(row)
             before, place = place, rows[-1].place if rows else place
             if len(rows) < PAGE or place == before:
                 return place.partition(".")[0]  # a page of one place: the rest is found when these are sent
+
+    def _queue(self, row: Message) -> None:
+        if row.key not in self._queued:
+            self._queued.add(row.key)
+            if len(self._rows) < ROWS:
+                self._rows[row.key] = row
+            lane = self._lane(row.conversation)
+            lane.messages.append(row.key)
+            lane.woken.set()
+
+    async def begin(self, tx: Tx, row: Message, before: Message | None) -> Message:
+        """The new message as *sending*, if it can go out as soon as it is stored: no rate holds it up, no copy is to be made.
+
+        before: the one before it in its conversation. It is sent, or on its way just now.
+        """
+        lane = self._lanes.get(row.conversation)
+        try:
+            can = self._can(row.chat)
+        except Trouble:
+            return row
+        is_next = before is None or before.state in ("sent", "failed") or (lane is not None and lane.ends_with(before))
+        needs_copies = any(target_of(media, can) for media in row.reply.media)
+        if not is_next or can.rate.limits_messages or needs_copies:
+            return row
+        try:
+            await self._check(tx)
+        except Lost:
+            return row
+        await self._number(tx, row)
+        self._begun[row.key] = None
+        while len(self._begun) > ROWS:
+            self._begun.popitem(last=False)
+        return replace(row, state="sending")
 
     def heard(self) -> None:
         """Something came from the network: it is there."""
@@ -232,8 +270,9 @@ class Line:
         if wait > 0:
             await self._clock.sleep(wait)
         await self._turn(row)
-        is_unsure = row.state == "sending"
-        if not is_unsure:
+        is_begun = self._begun.pop(key, ...) is None
+        is_unsure = row.state == "sending" and not is_begun
+        if row.state == "pending":
             try:
                 row = await self._begin(await self._with_copies(row))
             except Stale:  # it was read a while ago; what it is now decides
@@ -250,7 +289,7 @@ class Line:
         """Wait until the network's rate allows this message, or its next part, in its chat. An album counts as its files."""
         rate, lane = self._can(row.chat).rate, self._lanes[row.conversation]
         now = self._clock.monotonic()
-        if rate.per_second or rate.per_chat_second or rate.per_chat_minute:
+        if rate.limits_messages:
             parts = self._fit(row)
             messages = max(1, len(parts[row.part].media)) if row.part < len(parts) else 1
             at = self._pace.take(rate, row.chat.chat, max(now, lane.send_after), messages)
@@ -447,12 +486,11 @@ class Line:
 
     async def _pause(self, lane: Lane, seconds: float) -> None:
         """Until then, or until something moves in the lane: a message does not wait for an edit's budget."""
-        waits = {asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(lane.woken.wait())}
+        timer = self._clock.call_later(seconds, lane.woken.set)
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await lane.woken.wait()
         finally:
-            for wait in waits:
-                wait.cancel()
+            timer.cancel()
 
     async def _fail(self, key: str, error: Exception) -> None:
         """It is never sent. Its conversation is told, unless that is gone."""

@@ -32,6 +32,8 @@ LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,32}")
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 EDGE_SPACE = re.compile(r"\A\s+|\s+\Z")
 BACKTICKS = re.compile(r"`+")
+LITERAL = re.compile(r"(?:[^\W\d_]|\d+(?![\d.)]))(?:[^\\`*_\[\]<>&~]*[^\\`*_\[\]<>&~\s])?")
+"""A line that begins with a letter or a number, and in which no character can mean anything: most of what is said needs no parser."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -63,6 +65,8 @@ def document(text: str) -> Document:
 
 
 def _document(text: str) -> Document:
+    if text.isprintable() and LITERAL.fullmatch(text):
+        return Document((Paragraph((Text(text),)),))
     text = clean(text)
     tokens = _parsed(text)
     return _literal(text) if tokens is None else Document(_blocks(iter(tokens)))

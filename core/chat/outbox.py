@@ -3,7 +3,7 @@
 pending → sending → sent, with a receipt for every native message, or failed with words. `line.py` does the sending.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -86,6 +86,18 @@ class Address:
         return cls(chat=event.chat, sender=event.sender, reply_to=event.keys[-1], native=event.native)
 
 
+Begin = Callable[[Tx, Message, Message | None], Awaitable[Message]]
+"""Whoever sends for the account may take a message over before it is stored: it is *sending* then, and needs no second write.
+
+It is given the message and the one before it in its conversation.
+"""
+
+
+async def as_it_is(_: Tx, row: Message, __: Message | None) -> Message:
+    """Nobody sends for the account here."""
+    return row
+
+
 async def post(
     tx: Tx,
     to: Address,
@@ -98,14 +110,18 @@ async def post(
     replaces: str = "",
     instead_of: str = "",
     sign: Literal["", "seen", "done", "failed"] = "",
+    begin: Begin = as_it_is,
 ) -> tuple[Message, ...]:
-    """Put replies into the outbox, in this order. Their keys follow from `cause`, so that doing it again is Exists, never twice."""
+    """Put replies into the outbox, in this order. Their keys follow from `cause`, so that doing it again is Exists, never twice.
+
+    begin: `Line.begin` of the account, if it is held here.
+    """
     if not replies:
         return ()
     where = conversation(to.chat)
     latest = await tx.find(MESSAGES, {"conversation": where}, order="place", descending=True, limit=1)
     place = latest[0].place if latest else ""
-    rows = []
+    rows = list(latest)
     for n, reply in enumerate(replies):
         place = _next_place(place, tx.now)
         row = Message(
@@ -128,8 +144,8 @@ async def post(
             sign=sign,
             created=tx.now,
         )
-        rows.append(await tx.insert(MESSAGES, row))
-    return tuple(rows)
+        rows.append(await tx.insert(MESSAGES, await begin(tx, row, rows[-1] if rows else None)))
+    return tuple(rows[len(latest) :])
 
 
 async def post_instead(tx: Tx, failed: Message, text: str) -> None:

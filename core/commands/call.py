@@ -113,7 +113,14 @@ class Call:
                 await close(tx, self.person.key, self.conversation)
             if work is not None:
                 await work(tx)
-            await post(tx, self.address, replies, cause=f"answer {self.arrival.key}", event=self.arrival.key)
+            await post(
+                tx,
+                self.address,
+                replies,
+                cause=f"answer {self.arrival.key}",
+                event=self.arrival.key,
+                begin=self.runtime.begin,
+            )
 
         await self.runtime.store.atomically(everything)
         self.answered.set()

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ..chat.buttons import OnJob
 from ..chat.messages import Button, Reply, Value
-from ..chat.outbox import Address, moment_of, post
+from ..chat.outbox import Address, Begin, as_it_is, moment_of, post
 from ..errors import BadInput
 from ..keys import readable
 from ..media.blob import Blob
@@ -50,6 +50,7 @@ async def take(
     *,
     command: str,
     origin: Origin = "chat",
+    begin: Begin = as_it_is,
 ) -> Order:
     """Order, jobs, the person's open orders and the card, or BadInput and nothing. The same event twice is Exists."""
     if await is_draining(tx):
@@ -71,6 +72,7 @@ async def take(
         event=event,
         order=order_key,
         sign="seen",
+        begin=begin,
     )
     order = Order(
         key=order_key,
@@ -146,7 +148,7 @@ async def end(tx: Tx, job: Job, state: Literal["failed", "expired", "cancelled"]
     return await close(tx, job, state, Reply(text=words.ended_badly(job, state, sentence)), words_=sentence)
 
 
-async def close(tx: Tx, job: Job, state: State, reply: Reply, *, words_: str = "") -> Job:
+async def close(tx: Tx, job: Job, state: State, reply: Reply, *, words_: str = "", begin: Begin = as_it_is) -> Job:
     """The job's last transaction: its state, what is said, and the order when it was its last job."""
     closed = await tx.replace(
         JOBS,
@@ -175,6 +177,7 @@ async def close(tx: Tx, job: Job, state: State, reply: Reply, *, words_: str = "
         job=job.key,
         replaces=order.card if is_last else "",
         sign="done" if state == "done" else "failed",
+        begin=begin,
     )
     await _leave(tx, order, is_last=is_last)
     if is_last:

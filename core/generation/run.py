@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, cast
 from structlog.contextvars import bind_contextvars
 
 from ..chat.buttons import Verb
+from ..chat.outbox import Begin, as_it_is
 from ..clock import Clock
 from ..errors import BadInput, ChatelierError, Gone, Lost, OperatorMust, Refused, Retry, Unavailable, Uncertain
 from ..leases import held
@@ -75,7 +76,7 @@ class Workshop:
     """What every run needs. previews: the latest preview of each running job, never stored.
 
     offers: of a workflow's results, by its name, beyond what every result offers.
-    changed: called with a job and itself before, once it was moved to another state.
+    changed: called with a job and itself before, once it was moved to another state. begin: as `post` takes it.
     """
 
     store: Store
@@ -91,6 +92,7 @@ class Workshop:
     previews: dict[str, bytes] = field(default_factory=dict)
     offers: Callable[[str], Collection[Verb]] = results.nothing_more
     changed: Callable[[Job, Job], None] = _nobody
+    begin: Begin = as_it_is
 
 
 class Settled(Exception):
@@ -538,7 +540,9 @@ class JobRun:
     async def _closed(self, tx: Tx, job: Job, found: Sequence[Result]) -> Job:
         if job.started is not None:
             await note_run(tx, job.workflow, job.backend, job.run_ms)
-        return await close(tx, job, "done", results.reply(job, found, self.shop.offers(job.workflow)))
+        return await close(
+            tx, job, "done", results.reply(job, found, self.shop.offers(job.workflow)), begin=self.shop.begin
+        )
 
     # --- the ways out
 

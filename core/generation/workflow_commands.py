@@ -55,7 +55,8 @@ async def order_all(call: Call, wanted: Sequence[Wanted], work: Work | None = No
     async def accept(tx: Tx) -> None:
         if work is not None:
             await work(tx)
-        await take(tx, call.person.key, call.address, call.arrival.key, wanted, terms, command=call.command.name)
+        event, command, begin = call.arrival.key, call.command.name, call.runtime.begin
+        await take(tx, call.person.key, call.address, event, wanted, terms, command=command, begin=begin)
 
     await call.commit(accept)
 

@@ -1,6 +1,6 @@
 """Durable records and the eight verbs over them; nothing of any engine."""
 
-from .engine import claimed, drive, unique_values, value_at
+from .engine import claimed, drive, revised, unique_values, value_at
 from .hints import Hints
 from .questions import Question
 from .reading import Sieve, Stored, unreadable
@@ -29,6 +29,7 @@ __all__ = [
     "claimed",
     "drive",
     "plain",
+    "revised",
     "unique_values",
     "unreadable",
     "value_at",

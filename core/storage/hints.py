@@ -1,42 +1,61 @@
 """Hints that something moved: how `Store.changes` wakes those who wait."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 from ..clock import Clock
 from ..errors import OperatorMust, Unavailable
-from .records import Kind
+from .records import Kind, Record
 
 LOOK_SECONDS = 0.25
+MOST_FRESH = 1_000
+"""New records that are kept for who asks for them; of more there is only the hint."""
 
 
 class Hints:
     """What moved in one open store, by the name of its kind.
 
-    look: asks the engine whether another process wrote, and calls `moved`; it is asked every `LOOK_SECONDS` while somebody
-    waits. Everything here belongs to the event loop's thread.
+    look: asks the engine whether another process wrote, and calls `moved_elsewhere`; it is asked every `LOOK_SECONDS` while
+    somebody waits. Everything here belongs to the event loop's thread.
     """
 
     def __init__(self, clock: Clock, look: Callable[[], Awaitable[None]] | None = None) -> None:
         self.clock = clock
         self._look = look
         self._moves: dict[str, int] = {}
-        self._waiting: dict[asyncio.Future[None], tuple[str, ...]] = {}
+        self._waiting: dict[asyncio.Event, tuple[str, ...]] = {}
+        self._watches: WeakSet[Watch] = WeakSet()
         self._looked_at = float("-inf")
 
-    def moved(self, names: Iterable[str], inserted: Iterable[str]) -> None:
-        """inserted: those of them that have new records."""
-        moved = {*names, *map(_new, inserted)}
-        for name in moved:
+    def moved(self, names: Collection[str]) -> None:
+        """Records of these kinds are others now."""
+        for name in names:
             self._moves[name] = self._moves.get(name, 0) + 1
-        for waiter, watched in self._waiting.items():
-            if not waiter.done() and not moved.isdisjoint(watched):
-                waiter.set_result(None)
+        for woken, watched in self._waiting.items():
+            if not woken.is_set() and any(name in names for name in watched):
+                woken.set()
+
+    def inserted(self, records: Sequence[tuple[str, Record]]) -> None:
+        """These are new, each with the name of its kind, in the order of their commits; and they are durable."""
+        names = {name for name, _ in records}
+        for watch in self._watches if names else ():
+            watch.note(records)
+        self.moved([_new(name) for name in names])
+
+    def moved_elsewhere(self, names: Collection[str]) -> None:
+        """Another process may have done anything with these kinds."""
+        for watch in self._watches:
+            watch.lose(names)
+        self.moved({*names, *map(_new, names)})
 
     def watch(self, kinds: Iterable[Kind[Any]], *, inserted: bool) -> "Watch":
-        return Watch(self, tuple(_new(kind.name) if inserted else kind.name for kind in kinds))
+        watch = Watch(self, tuple(kind.name for kind in kinds), inserted=inserted)
+        if inserted:
+            self._watches.add(watch)
+        return watch
 
     def count(self, names: Iterable[str]) -> int:
         return sum(self._moves.get(name, 0) for name in names)
@@ -51,15 +70,14 @@ class Hints:
 
     async def pause(self, names: tuple[str, ...], seconds: float) -> None:
         """Until something of these kinds moves, it is time to look again, or the seconds are over."""
-        sleep = self.clock.sleep(seconds if self._look is None else min(seconds, LOOK_SECONDS))
-        sleeper = asyncio.ensure_future(sleep)
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting[waiter] = names
+        woken = asyncio.Event()
+        timer = self.clock.call_later(seconds if self._look is None else min(seconds, LOOK_SECONDS), woken.set)
+        self._waiting[woken] = names
         try:
-            await asyncio.wait({sleeper, waiter}, return_when=asyncio.FIRST_COMPLETED)
+            await woken.wait()
         finally:
-            del self._waiting[waiter]
-            sleeper.cancel()
+            del self._waiting[woken]
+            timer.cancel()
 
 
 def _new(name: str) -> str:
@@ -70,10 +88,27 @@ def _new(name: str) -> str:
 class Watch:
     """The hints of some kinds, from when it was made."""
 
-    def __init__(self, hints: Hints, names: tuple[str, ...]) -> None:
+    def __init__(self, hints: Hints, kinds: tuple[str, ...], *, inserted: bool) -> None:
         self._hints = hints
-        self._names = names
-        self._seen = hints.count(names)
+        self._kinds = kinds
+        self._names = tuple(map(_new, kinds)) if inserted else kinds
+        self._seen = hints.count(self._names)
+        self._fresh: list[Record] | None = [] if inserted else None
+        self._inserted = inserted
+
+    def note(self, records: Iterable[tuple[str, Record]]) -> None:
+        if self._fresh is not None:
+            self._fresh += (record for name, record in records if name in self._kinds)
+            if len(self._fresh) > MOST_FRESH:
+                self._fresh = None
+
+    def lose(self, names: Collection[str]) -> None:
+        if any(name in names for name in self._kinds):
+            self._fresh = None
+
+    def fresh(self) -> Sequence[Record] | None:
+        fresh, self._fresh = self._fresh, [] if self._inserted else None
+        return fresh
 
     async def wait(self, seconds: float) -> bool:
         deadline = self._hints.clock.monotonic() + seconds

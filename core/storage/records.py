@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError
 from ..errors import OperatorMust
 
 
+@lru_cache(maxsize=1_024)
 def as_text(moment: datetime) -> str:
     """`2026-11-22T14:00:00.000Z`: always of one length, so that texts sort as the moments pass."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

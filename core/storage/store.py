@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from ..clock import Clock
-from .records import Kind, L, R, Scalar, Unreadable
+from .records import Kind, L, R, Record, Scalar, Unreadable
 
 T = TypeVar("T")
 
@@ -77,6 +77,13 @@ class Changes(Protocol):
         """True as soon as something moved since the last call, False after `seconds`. May say True for nothing."""
         ...
 
+    def fresh(self) -> Sequence[Record] | None:
+        """Of new records: those since the last call, durable by now, in the order of their commits; what became of them is not in them.
+
+        None where there may be others, of another process for one: then ask the store.
+        """
+        ...
+
 
 class Store(Reads, Protocol):
     """An open store. Raises Unavailable from any verb when the engine does not answer."""
@@ -91,7 +98,7 @@ class Store(Reads, Protocol):
         ...
 
     def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
-        """Watch these kinds, from now on. inserted: only for new records, as far as the engine can tell."""
+        """Watch these kinds, from now on. inserted: only for new records, as far as the engine can tell, once they are durable."""
         ...
 
     async def check(self) -> list[str]:

@@ -2,13 +2,28 @@
 
 import asyncio
 import heapq
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from ..clock import to_millisecond
+from ..clock import Timer, to_millisecond
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SETTLING_TURNS = 50
+
+
+@dataclass(slots=True, order=True)
+class _Timer:
+    at_us: int
+    number: int
+    call: Callable[[], object] = field(compare=False)
+    context: Context = field(compare=False)
+    is_over: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        self.is_over = True
 
 
 class FakeClock:
@@ -18,7 +33,7 @@ class FakeClock:
         self._start = start
         self._elapsed_us = 0
         self._order = count()
-        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._timers: list[_Timer] = []
 
     def now(self) -> datetime:
         return to_millisecond(self._start + timedelta(microseconds=self._elapsed_us))
@@ -28,8 +43,8 @@ class FakeClock:
 
     @property
     def sleepers(self) -> int:
-        """How many tasks sleep on this clock."""
-        return sum(not future.done() for _, _, future in self._sleepers)
+        """How many tasks sleep on this clock, and how many calls wait for their moment."""
+        return sum(not timer.is_over for timer in self._timers)
 
     def oversleep(self, seconds: float) -> None:
         """The machine was suspended: the time of day went on, and nothing else."""
@@ -39,9 +54,17 @@ class FakeClock:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
-        future = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._elapsed_us + _microseconds(seconds), next(self._order), future))
-        await future
+        woken = asyncio.Event()
+        timer = self.call_later(seconds, woken.set)
+        try:
+            await woken.wait()
+        finally:
+            timer.cancel()
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        timer = _Timer(self._elapsed_us + _microseconds(seconds), next(self._order), call, copy_context())
+        heapq.heappush(self._timers, timer)
+        return timer
 
     async def advance(self, seconds: float) -> None:
         """Turn the clock; each sleeper wakes at its own moment, and tasks run before the next one wakes.
@@ -50,12 +73,13 @@ class FakeClock:
         """
         end = self._elapsed_us + _microseconds(seconds)
         await settle()
-        while self._sleepers and self._sleepers[0][0] <= end:
-            at, _, future = heapq.heappop(self._sleepers)
-            if future.done():
+        while self._timers and self._timers[0].at_us <= end:
+            timer = heapq.heappop(self._timers)
+            if timer.is_over:
                 continue
-            self._elapsed_us = max(self._elapsed_us, at)
-            future.set_result(None)
+            timer.cancel()
+            self._elapsed_us = max(self._elapsed_us, timer.at_us)
+            timer.context.run(timer.call)
             await settle()
         self._elapsed_us = end
         await settle()

@@ -5,8 +5,9 @@ import json
 from bisect import bisect_left, insort
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -28,6 +29,7 @@ from ..storage import (
     claimed,
     drive,
     plain,
+    revised,
     unique_values,
     unreadable,
     value_at,
@@ -36,6 +38,8 @@ from ..storage import (
 T = TypeVar("T")
 Asked = tuple[tuple[str, ...], str]
 """The fields of a question: those that are equal, and the one of the order."""
+_Where = tuple[tuple[Any, ...], tuple[Any, str]]
+"""The values that are equal, and the place among those that share them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +72,22 @@ class _Index:
     def __init__(self, kind: Kind[Any], asked: Asked, rows: Iterator[_Row]) -> None:
         self._kind = kind
         self._equal, self._order = asked
+        self._where: dict[str, _Where] = {}
         self._places: dict[tuple[Any, ...], list[tuple[Any, str]]] = {}
         for row in rows:
-            self.add(row)
+            self.put(row.key, row)
 
-    def add(self, row: _Row) -> None:
-        values, place = self._where(row)
-        if place[0] is not None:
-            insort(self._places.setdefault(values, []), place)
-
-    def drop(self, row: _Row) -> None:
-        values, place = self._where(row)
-        if place[0] is not None:
-            places = self._places[values]
-            del places[bisect_left(places, place)]
+    def put(self, key: str, row: _Row | None) -> None:
+        before, after = self._where.get(key), self._of(row) if row else None
+        if before == after:
+            return
+        if before is not None:
+            places = self._places[before[0]]
+            del places[bisect_left(places, before[1])]
+            del self._where[key]
+        if after is not None:
+            insort(self._places.setdefault(after[0], []), after[1])
+            self._where[key] = after
 
     def keys(self, question: Question) -> Iterator[str]:
         places = self._places.get(tuple(value for _, value in question.equal), [])
@@ -90,10 +96,12 @@ class _Index:
         found = range(first, last)
         return (places[n][1] for n in (reversed(found) if question.descending else found))
 
-    def _where(self, row: _Row) -> tuple[tuple[Any, ...], tuple[Any, str]]:
+    def _of(self, row: _Row) -> _Where | None:
+        """None when it is in no answer."""
         whole = row.whole(self._kind)
         values = tuple(plain(value_at(whole, path)) for path in self._equal)
-        return values, (plain(value_at(whole, self._order)) if self._order else "", row.key)
+        order = plain(value_at(whole, self._order)) if self._order else ""
+        return None if order is None else (values, (order, row.key))
 
 
 @dataclass(slots=True)
@@ -124,10 +132,7 @@ class _Shelf:
                 del self.uniques[pair]
             self.uniques.update(dict.fromkeys(taken, key))
         for index in self.indexes.values():
-            if before is not None:
-                index.drop(before)
-            if row is not None:
-                index.add(row)
+            index.put(key, row)
         if row is not None:
             self.rows[key] = row
         elif before is not None:
@@ -138,18 +143,18 @@ class _Shelf:
 class _FakeTx:
     """One try of one `work`. It writes in place; `undo` takes it back."""
 
-    def __init__(self, shelves: Mapping[str, _Shelf], now: datetime, sieve: Sieve, *, strict: bool) -> None:
+    def __init__(self, shelves: Mapping[str, _Shelf], clock: Clock, sieve: Sieve, *, strict: bool) -> None:
         self._shelves = shelves
+        self._clock = clock
         self._sieve = sieve
         self._strict = strict
         self._before: list[tuple[_Shelf, str, _Row | None]] = []
-        self.inserted: set[str] = set()
+        self.inserted: list[tuple[str, Record]] = []
         self.over = False
-        self._now = now
 
-    @property
+    @cached_property
     def now(self) -> datetime:
-        return self._now
+        return to_millisecond(self._clock.now())
 
     @property
     def written(self) -> set[str]:
@@ -185,15 +190,15 @@ class _FakeTx:
     async def insert(self, kind: Kind[R], record: R) -> R:
         if record.key in self._shelf(kind).rows:
             raise Exists(f"{kind.name} {record.key!r} is there already")
-        stored = self._put(kind, replace(record, version=1))
-        self.inserted.add(kind.name)
+        stored = self._put(kind, revised(record, 1))
+        self.inserted.append((kind.name, stored))
         return stored
 
     async def replace(self, kind: Kind[R], record: R) -> R:
         row = self._shelf(kind).rows.get(record.key)
         if row is None or row.record.version != record.version:
             raise Stale(f"{kind.name} {record.key!r} changed since it was read")
-        return self._put(kind, replace(record, version=record.version + 1))
+        return self._put(kind, revised(record, record.version + 1))
 
     async def delete(self, kind: Kind[Any], key: str) -> bool:
         shelf = self._shelf(kind)
@@ -203,8 +208,8 @@ class _FakeTx:
         return True
 
     async def claim(self, kind: Kind[L], where: Mapping[str, Scalar], *, owner: str, seconds: float) -> L | None:
-        found = self._answer(kind, Question.due(kind, where, self._now))
-        return await self.replace(kind, claimed(found[0], owner, self._now, seconds)) if found else None
+        found = self._answer(kind, Question.due(kind, where, self.now))
+        return await self.replace(kind, claimed(found[0], owner, self.now, seconds)) if found else None
 
     def _answer(self, kind: Kind[R], question: Question, *, strict: bool = False) -> list[R]:
         return self._sieve.first(kind, self._shelf(kind).find(question), question.limit, strict=strict)
@@ -275,7 +280,8 @@ class FakeStore:
                 self._run(work, first := self._tx())
                 first.undo()
         result = self._run(work, tx)
-        self._hints.moved(tx.written, tx.inserted)
+        self._hints.moved(tx.written)
+        self._hints.inserted(tx.inserted)
         if self._strict:
             await asyncio.sleep(0)
         return result
@@ -293,7 +299,7 @@ class FakeStore:
         kept = keep(found) if found else []
         for error in kept:
             await tx.delete(self._kinds[error.kind], error.key)
-        self._hints.moved(tx.written, tx.inserted)
+        self._hints.moved(tx.written)
         return kept
 
     async def backup(self, target: str) -> None:
@@ -320,7 +326,7 @@ class FakeStore:
         return self._tx()
 
     def _tx(self) -> _FakeTx:
-        return _FakeTx(self._shelves, to_millisecond(self._clock.now()), self._sieve, strict=self._strict)
+        return _FakeTx(self._shelves, self._clock, self._sieve, strict=self._strict)
 
     def _run(self, work: Callable[[Tx], Awaitable[T]], tx: _FakeTx) -> T:
         """Raises what `work` raises; then nothing of it is left."""

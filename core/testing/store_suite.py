@@ -490,6 +490,27 @@ async def new_records_can_be_watched_alone(make: MakeStore) -> None:
         assert await any_.wait(60)
 
 
+async def new_records_are_handed_over(make: MakeStore) -> None:
+    """In the order of their commits, once they are stored, and not those that were undone; or the store says that it cannot tell."""
+    async with opened(make) as (store, _):
+        changes, any_ = store.changes(SAMPLES, inserted=True), store.changes(SAMPLES)
+        await put(store, [Sample(key="b")])
+        await raised(Exists, store.atomically(_undone))
+        await put(store, [Sample(key="a")])
+        while await changes.wait(0):
+            pass
+        fresh = changes.fresh()
+        assert fresh is None or [record.key for record in fresh] == ["b", "a"]
+        assert fresh is None or list(fresh) == [await store.get(SAMPLES, record.key) for record in fresh]
+        assert not changes.fresh()
+        assert any_.fresh() is None
+
+
+async def _undone(tx: Tx) -> None:
+    await tx.insert(SAMPLES, Sample(key="c"))
+    raise Exists("undo it")
+
+
 async def _rename(tx: Tx, key: str, name: str) -> None:
     found = await tx.get(SAMPLES, key)
     assert found is not None
@@ -643,6 +664,7 @@ STORE_CHECKS: Sequence[Callable[[MakeStore], Awaitable[None]]] = (
     now_stands_still_in_a_transaction,
     changes_wake_those_who_wait,
     new_records_can_be_watched_alone,
+    new_records_are_handed_over,
     a_cancelled_caller_leaves_the_store_whole,
     check_finds_nothing_wrong,
     a_transaction_ends_with_its_work,

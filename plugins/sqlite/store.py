@@ -206,7 +206,7 @@ class SqliteStore:
         async with self._has_writer:
             kept = await self._hop(self._disk, partial(self._set_aside, keep))
             self._cache.clear()
-        self._hints.moved({error.kind for error in kept}, ())
+        self._hints.moved({error.kind for error in kept})
         return kept
 
     async def backup(self, target: str) -> None:
@@ -310,7 +310,7 @@ class SqliteStore:
         else:
             for pending in begun:
                 pending.tell()
-        self._hints.moved(written, set[str]().union(*(pending.tx.inserted for pending in begun)))
+        self._hints.moved(written)
 
     async def _sync_all(self) -> None:
         """Until all that is committed is durable."""
@@ -323,8 +323,10 @@ class SqliteStore:
                     log.error("a commit may not survive a power cut", path=str(self.path), error=str(error))
                     for pending in batch:
                         pending.fail(OperatorMust(words.DISK.format(path=self.path)))
+                    batch = []
                 for pending in batch:
                     pending.tell()
+                self._hints.inserted([new for pending in batch for new in pending.tx.inserted])
         finally:
             self._syncing = None
 
@@ -380,7 +382,7 @@ class SqliteStore:
         seen, self._data_version = self._data_version, self._version()
         if self._data_version != seen:
             self._cache.clear()
-            self._hints.moved(self._tables, self._tables)
+            self._hints.moved_elsewhere(self._tables)
 
     async def _look(self) -> None:
         """Whether another process wrote. Who writes here looks, too."""

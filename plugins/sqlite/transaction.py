@@ -74,7 +74,8 @@ class _Remembered:
 class SqliteTx:
     """One transaction of the writer.
 
-    written: the names of the kinds that it changed; inserted: of those with new records. size: bytes of JSON that it wrote.
+    written: the names of the kinds that it changed. inserted: new records, each with the name of its kind. size: bytes of JSON
+    that it wrote.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class SqliteTx:
         self._sieve = sieve
         self._cache = cache
         self.written: set[str] = set()
-        self.inserted: set[str] = set()
+        self.inserted: list[tuple[str, Record]] = []
         self.size = 0
         self._touched: list[tuple[str, str]] = []
         self.over = False
@@ -127,7 +128,7 @@ class SqliteTx:
         if not self._connection.execute(table.insert, row).rowcount:
             raise Exists(f"{kind.name} {record.key!r} is there already")
         self._enter(kind, record.key, pairs)
-        self.inserted.add(kind.name)
+        self.inserted.append((kind.name, stored))
         self._keep(kind, stored, text)
         return stored
 
