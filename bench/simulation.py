@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -18,7 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from chatelier import Attempt, ChatRef, Description, Ended, Gone, Job, Output, Progress, Workflow
 from chatelier.core.chat.outbox import Address
-from chatelier.core.clock import to_millisecond
+from chatelier.core.clock import Timer, to_millisecond
 from chatelier.core.generation.dispatcher import Dispatcher
 from chatelier.core.generation.fleet import Fleet
 from chatelier.core.generation.orders import Terms, Wanted, take
@@ -38,6 +39,16 @@ CLASSES = {"Simulated": {"input": {}, "output": [], "output_node": True}}
 TERMS = Terms(open_orders=1_000_000, all_orders=1_000_000, queue_seconds=1e7)
 
 
+@dataclass(slots=True)
+class _Call:
+    call: Callable[[], object]
+    context: Context
+    is_over: bool = False
+
+    def cancel(self) -> None:
+        self.is_over = True
+
+
 class LeapingClock:
     """Moves only by `leap`. busy: calls that threads work on; time stands still while there are any."""
 
@@ -45,7 +56,7 @@ class LeapingClock:
         self.busy = 0
         self._now = 0.0
         self._order = count()
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._timers: list[tuple[float, int, _Call]] = []
 
     def now(self) -> datetime:
         return to_millisecond(START + timedelta(seconds=self._now))
@@ -57,17 +68,26 @@ class LeapingClock:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
-        future = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), future))
-        await future
+        woken = asyncio.Event()
+        timer = self.call_later(seconds, woken.set)
+        try:
+            await woken.wait()
+        finally:
+            timer.cancel()
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        timer = _Call(call, copy_context())
+        heapq.heappush(self._timers, (self._now + seconds, next(self._order), timer))
+        return timer
 
     def leap(self) -> bool:
-        """To when the next sleeper wakes. False when nobody sleeps, or somebody is at work."""
-        while self._sleepers and not self.busy:
-            at, _, future = heapq.heappop(self._sleepers)
-            if not future.done():
+        """To the next call. False when there is none, or somebody is at work."""
+        while self._timers and not self.busy:
+            at, _, timer = heapq.heappop(self._timers)
+            if not timer.is_over:
                 self._now = at
-                future.set_result(None)
+                timer.is_over = True
+                timer.context.run(timer.call)
                 return True
         return False
 

@@ -178,8 +178,10 @@ async def apart(work: Awaitable[T]) -> T:
     """
 
     task = asyncio.create_task(guarded(work))
+    ended = asyncio.Event()
+    task.add_done_callback(lambda _: ended.set())
     try:
-        await asyncio.wait({task})
+        await ended.wait()
     except asyncio.CancelledError:
         task.cancel()
         await asyncio.wait({task})

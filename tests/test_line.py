@@ -701,7 +701,7 @@ async def test_a_card_that_cannot_be_fitted_ends_nothing(desk: Desk) -> None:
 
 async def begun(desk: Desk, *texts: str) -> list[Message]:
     """Each in a transaction of its own, and stored before anything else happens."""
-    to, rows = Address(chat=desk.network.chat("room"), sender="fake:ada"), []
+    to, rows = Address(chat=desk.network.chat("room"), sender="fake:ada"), list[Message]()
     for text in texts:
         work = partial(post, to=to, replies=[Reply(text=text)], cause=text, begin=desk.line.begin)
         rows += await desk.store.atomically(work)

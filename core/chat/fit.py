@@ -11,7 +11,7 @@ from .capabilities import ButtonRules, Capabilities
 from .document import Block, Break, Document, Inline, Link, Listing, Paragraph, Text
 from .graphemes import shorten
 from .markup import document
-from .messages import Button, ChatRef, Media, Outgoing, Reply
+from .messages import Button, ChatRef, Invoice, Media, Outgoing, Reply
 from .placeholder import placeholder
 from .split import flat, split
 
@@ -40,18 +40,28 @@ def fit(
     not but can be. Raises ValueError for a button whose payload is too long for the network.
     """
     private = reply.private and capabilities.private and not chat.direct
-    blank = Outgoing(key=key, chat=chat, private_to=private_to if private else "", native=native)
     if reply.live and not reply.media and begins_as_media(capabilities):
         reply = replace(reply, media=(placeholder(),))
     rows = _rows(reply.buttons, capabilities.buttons)
-    messages = [replace(blank, text=text, media=media) for text, media in _parts(reply, rows, capabilities)]
-    if rows:
-        messages[-1] = replace(messages[-1], buttons=rows)
+    parts: list[tuple[Document | None, Album, Invoice | None]]
+    parts = [(text, media, None) for text, media in _parts(reply, rows, capabilities)]
+    last = len(parts) - 1
     if reply.invoice:
-        messages.append(replace(blank, invoice=reply.invoice))
-    if reply.quote and messages:
-        messages[0] = replace(messages[0], reply_to=reply_to)
-    return tuple(replace(message, key=key_of(key, number)) for number, message in enumerate(messages))
+        parts.append((None, (), reply.invoice))
+    return tuple(
+        Outgoing(
+            key=key_of(key, number),
+            chat=chat,
+            text=text,
+            media=media,
+            buttons=rows if number == last else (),
+            reply_to=reply_to if reply.quote and not number else "",
+            private_to=private_to if private else "",
+            invoice=invoice,
+            native=native,
+        )
+        for number, (text, media, invoice) in enumerate(parts)
+    )
 
 
 def numbered(reply: Reply, capabilities: Capabilities) -> tuple[tuple[str, str], ...]:

@@ -9,13 +9,15 @@ from .messages import Body, Called, Event, Said, Submitted, Value
 
 def cleaned(event: Event) -> Event:
     """The same event; what its sender typed has no control characters and no halves of surrogate pairs."""
-    return replace(event, name=clean(event.name), body=_body(event.body))
+    name, body = clean(event.name), _body(event.body)
+    return event if name == event.name and body is event.body else replace(event, name=name, body=body)
 
 
 def _body(body: Body) -> Body:
     match body:
-        case Said():
-            return replace(body, text=clean(body.text))
+        case Said(text=said):
+            text = clean(said)
+            return body if text == said else replace(body, text=text)
         case Called():
             return replace(body, options=_values(body.options))
         case Submitted():

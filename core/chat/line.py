@@ -585,12 +585,13 @@ async def _with_receipt(tx: Tx, row: Message, receipt: Receipt, parts: int) -> M
     """Raises Stale for a row that changed since it was read."""
     is_last = row.part + 1 >= parts
     receipts = (*row.receipts, receipt)
-    sent = replace(row, part=row.part + 1, receipts=receipts, state="sent" if is_last else "sending")
-    shown = (*row.shown, *(f"{row.conversation}|{id_}" for id_ in receipt.ids))
+    shown = (*row.shown, *[f"{row.conversation}|{id_}" for id_ in receipt.ids])
+    state: Literal["sent", "sending"] = "sent" if is_last else "sending"
+    sent = replace(row, part=row.part + 1, receipts=receipts, state=state, shown=shown)
     try:
-        return await tx.replace(MESSAGES, replace(sent, shown=shown))
-    except Exists:  # another row shows this native message already
         return await tx.replace(MESSAGES, sent)
+    except Exists:  # another row shows this native message already
+        return await tx.replace(MESSAGES, replace(sent, shown=row.shown))
 
 
 async def _present(tx: Tx, key: str) -> Message:

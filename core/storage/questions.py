@@ -73,7 +73,7 @@ class Question:
 
 def _declared(kind: Kind[Any], where: Mapping[str, Scalar], order: str) -> Query:
     for query in kind.queries:
-        if query.order == order and set(query.equal) == set(where):
+        if query.order == order and len(query.equal) == len(where) and all(path in where for path in query.equal):
             return query
     declared = "; ".join(_words(query.equal, query.order) for query in kind.queries) or "nothing"
     raise ValueError(f"kind {kind.name!r} is not asked {_words(tuple(where), order)}. It declares: {declared}")

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -99,7 +98,7 @@ class _Index:
     def _of(self, row: _Row) -> _Where | None:
         """None when it is in no answer."""
         whole = row.whole(self._kind)
-        values = tuple(plain(value_at(whole, path)) for path in self._equal)
+        values = tuple([plain(value_at(whole, path)) for path in self._equal])
         order = plain(value_at(whole, self._order)) if self._order else ""
         return None if order is None else (values, (order, row.key))
 
@@ -146,15 +145,18 @@ class _FakeTx:
     def __init__(self, shelves: Mapping[str, _Shelf], clock: Clock, sieve: Sieve, *, strict: bool) -> None:
         self._shelves = shelves
         self._clock = clock
+        self._now: datetime | None = None
         self._sieve = sieve
         self._strict = strict
         self._before: list[tuple[_Shelf, str, _Row | None]] = []
         self.inserted: list[tuple[str, Record]] = []
         self.over = False
 
-    @cached_property
+    @property
     def now(self) -> datetime:
-        return to_millisecond(self._clock.now())
+        if self._now is None:
+            self._now = to_millisecond(self._clock.now())
+        return self._now
 
     @property
     def written(self) -> set[str]:

@@ -30,7 +30,7 @@ APPLICATION_ID = 0x43686174
 
 STORED = "key, version, CAST(doc AS BLOB)"
 """The columns of a `Stored`. As bytes, because text that is not UTF-8 would end the whole answer."""
-ENTER = "INSERT INTO uniques (kind, field, value, key) VALUES (?, ?, ?, ?)"
+ENTER = "INSERT INTO uniques (kind, field, value, key) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 HOLDER = "SELECT key FROM uniques WHERE kind = ? AND field = ? AND value = ?"
 HELD = "SELECT field, value FROM uniques WHERE kind = ? AND key = ?"
 LEAVE = "DELETE FROM uniques WHERE kind = ? AND key = ?"

@@ -3,11 +3,23 @@
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from chatelier import Exists, Kind, Leased, Question, Record, Scalar, Sieve, Stale, Stored, claimed, unique_values
+from chatelier import (
+    Exists,
+    Kind,
+    Leased,
+    Question,
+    Record,
+    Scalar,
+    Sieve,
+    Stale,
+    Stored,
+    claimed,
+    revised,
+    unique_values,
+)
 
 from .cache import Cache
 from .layout import ENTER, HELD, HOLDER, LEAVE, LEAVE_ONE, Table, stored, table_of
@@ -121,20 +133,19 @@ class SqliteTx:
 
     async def insert(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
-        text, stored = kind.dump_json(replace(record, version=1))
-        pairs = unique_values(kind, stored)
-        self._must_be_free(kind, record.key, pairs)
+        text, stored = kind.dump_json(revised(record, 1))
+        entered = self._enter(kind, record.key, unique_values(kind, stored))
         row = (text, *table.values(stored), record.key, 1)
         if not self._connection.execute(table.insert, row).rowcount:
+            self._leave(kind, entered)
             raise Exists(f"{kind.name} {record.key!r} is there already")
-        self._enter(kind, record.key, pairs)
         self.inserted.append((kind.name, stored))
         self._keep(kind, stored, text)
         return stored
 
     async def replace(self, kind: Kind[R], record: R) -> R:
         table = self._table(kind)
-        text, stored = kind.dump_json(replace(record, version=record.version + 1))
+        text, stored = kind.dump_json(revised(record, record.version + 1))
         version, before, held = self._before(table, record.key)
         if version != record.version:
             raise Stale(f"{kind.name} {record.key!r} changed since it was read")
@@ -189,22 +200,23 @@ class SqliteTx:
         self, kind: Kind[Any], key: str, held: Sequence[tuple[str, str]], pairs: Sequence[tuple[str, str]]
     ) -> None:
         """Its unique keys are these now. Raises Exists, and then nothing is changed."""
-        fresh = [pair for pair in pairs if pair not in held]
-        self._must_be_free(kind, key, fresh)
-        self._enter(kind, key, fresh)
-        for pair in held:
-            if pair not in pairs:
-                self._connection.execute(LEAVE_ONE, (kind.name, *pair))
+        self._enter(kind, key, [pair for pair in pairs if pair not in held])
+        self._leave(kind, [pair for pair in held if pair not in pairs])
 
-    def _must_be_free(self, kind: Kind[Any], key: str, pairs: Iterable[tuple[str, str]]) -> None:
-        for field, value in pairs:
-            row = self._connection.execute(HOLDER, (kind.name, field, value)).fetchone()
-            if row and row[0] != key:
-                raise Exists(f"{kind.name} with the {field} {value!r} is there already")
+    def _enter(self, kind: Kind[Any], key: str, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Those that were not the record's own before. Raises Exists, and then nothing is changed."""
+        entered = []
+        for pair in pairs:
+            if self._connection.execute(ENTER, (kind.name, *pair, key)).rowcount:
+                entered.append(pair)
+            elif self._connection.execute(HOLDER, (kind.name, *pair)).fetchone()[0] != key:
+                self._leave(kind, entered)
+                raise Exists(f"{kind.name} with the {pair[0]} {pair[1]!r} is there already")
+        return entered
 
-    def _enter(self, kind: Kind[Any], key: str, pairs: Iterable[tuple[str, str]]) -> None:
-        for field, value in pairs:
-            self._connection.execute(ENTER, (kind.name, field, value, key))
+    def _leave(self, kind: Kind[Any], pairs: Iterable[tuple[str, str]]) -> None:
+        for pair in pairs:
+            self._connection.execute(LEAVE_ONE, (kind.name, *pair))
 
     def _table(self, kind: Kind[Any]) -> Table:
         if self.over:
