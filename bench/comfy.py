@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 import uuid
-import venv
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from chatelier.plugins.comfyui.server import ComfyServer
 from chatelier.plugins.comfyui.settings import ServerSettings
 from chatelier.plugins.sqlite import open_sqlite
 from chatelier.testing import Parts, running
+from environment import environment
 from jobs import Counted, Room, no_files
 
 PEERS = {"comfy-api-simplified": "1.6.0", "comfykit": "0.1.12"}
@@ -301,15 +301,6 @@ def sketch(folder: Path) -> Iterator[Server]:
             process.terminate()
 
 
-def environment(folder: Path) -> Path:
-    """The Python of a fresh environment that has the peers and nothing else."""
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    wanted = [f"{name}=={version}" for name, version in PEERS.items()]
-    subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=True, stderr=subprocess.DEVNULL)  # noqa: S603 - as above
-    return python
-
-
 async def through_peer(python: Path, name: str, url: str, people: int, jobs: int) -> tuple[float, list[float], int]:
     script = Path(__file__).with_name("comfy_peers.py")
     arguments = (name, url, str(people), str(jobs), str(PEER_SECONDS))
@@ -400,7 +391,11 @@ def main() -> None:
     log.configure("ERROR", stream=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="chatelier-bench-", dir=asked.folder) as kept:
         folder, gateway = Path(kept), Gateway()
-        peers = environment(folder / "peers") if asked.peers else None
+        peers = (
+            environment(folder / "peers", [f"{name}=={version}" for name, version in PEERS.items()])
+            if asked.peers
+            else None
+        )
         print(
             f"{asked.jobs} jobs a client and width; Python {sys.version.split()[0]}, {os.cpu_count()} cores", flush=True
         )

@@ -7,9 +7,11 @@ is in memory and the command echoes its text, so what is measured is Chatelier a
 import argparse
 import asyncio
 import itertools
+import json
 import os
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -40,6 +42,7 @@ from chatelier.core import log
 from chatelier.core.registered import KINDS
 from chatelier.plugins.sqlite import open_sqlite
 from chatelier.testing import FakeStore, Parts, running
+from environment import environment
 
 COMMANDS = (1, 50, 500)
 ROOMS = 50
@@ -166,6 +169,22 @@ def on_disk(folder: Path) -> AbstractAsyncContextManager[Store]:
     return open_sqlite(f"sqlite:{folder / 'dispatch.db'}", KINDS, SystemClock())
 
 
+def peer(name: str, python: Path, count: int, messages: int) -> Row:
+    """A framework in its own environment; see `dispatch_peers.py`."""
+    script = Path(__file__).with_name("dispatch_peers.py")
+    arguments = (name, str(count), str(messages), str(ROOMS), str(SHARE), str(SECONDS))
+    ran = subprocess.run([python, script, *arguments], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - our own script
+    found = json.loads(ran.stdout.splitlines()[-1])
+    waits = found["waits"]
+    return Row(name, count, found["rate"], found["alone"], percentile(waits, 50), percentile(waits, 99))
+
+
+PEERS: Mapping[str, Sequence[str]] = {
+    "nonebot2": ["nonebot2==2.5.0"],
+    "errbot": ["errbot==6.2.0"],
+    "opsdroid": ["opsdroid==0.31.0", "setuptools<81"],
+}
+"""What each is installed as, in an environment of its own: their requirements contradict each other."""
 STORES: Mapping[str, Open] = {"ours, store in memory": in_memory, "ours, SQLite, durable": on_disk}
 
 
@@ -187,6 +206,9 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=2_000, help="of each figure")
     parser.add_argument("--quick", action="store_true", help="a hundred messages, to see that it runs")
     parser.add_argument("--folder", type=Path, help="where the databases go; a temporary folder by default")
+    parser.add_argument(
+        "--peers", action="store_true", help="install public frameworks into a temporary folder, and measure them too"
+    )
     asked = parser.parse_args()
     log.configure("WARNING", stream=sys.stderr)
     messages, rows = 100 if asked.quick else asked.messages, []
@@ -199,8 +221,15 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="chatelier-bench-", dir=asked.folder) as folder:
                 rows.append(asyncio.run(ours(name, open_store, Path(folder), count, messages)))
             print(rows[-1], flush=True)
+    for name, wanted in PEERS.items() if asked.peers else ():
+        with tempfile.TemporaryDirectory(prefix="chatelier-bench-", dir=asked.folder) as folder:
+            python = environment(Path(folder), wanted)
+            for count in COMMANDS:
+                print(peer(name, python, count, messages), flush=True)
     for line in judged(rows):
         print(line)
+    if not asked.peers:
+        print(f"{', '.join(PEERS)} were left out; --peers measures them too")
 
 
 if __name__ == "__main__":
