@@ -749,6 +749,8 @@ async def test_who_lost_the_account_takes_nothing_over(desk: Desk) -> None:
     desk.holds = False
     rows = await begun(desk, "hello")
     assert [row.state for row in rows] == ["pending"]
+    with pytest.raises(ExceptionGroup):
+        await desk.running
 
 
 async def test_a_store_that_is_slow_to_tell_of_it_does_not_delay_it_for_ever(desk: Desk) -> None:

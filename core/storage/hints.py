@@ -26,7 +26,7 @@ class Hints:
         self.clock = clock
         self._look = look
         self._moves: dict[str, int] = {}
-        self._waiting: dict[asyncio.Event, tuple[str, ...]] = {}
+        self._waiting: dict[asyncio.Event, frozenset[str]] = {}
         self._watches: WeakSet[Watch] = WeakSet()
         self._looked_at = float("-inf")
 
@@ -35,7 +35,7 @@ class Hints:
         for name in names:
             self._moves[name] = self._moves.get(name, 0) + 1
         for woken, watched in self._waiting.items():
-            if not woken.is_set() and any(name in names for name in watched):
+            if not (woken.is_set() or watched.isdisjoint(names)):
                 woken.set()
 
     def inserted(self, records: Sequence[tuple[str, Record]]) -> None:
@@ -68,7 +68,7 @@ class Hints:
             with suppress(Unavailable, OperatorMust):
                 await self._look()
 
-    async def pause(self, names: tuple[str, ...], seconds: float) -> None:
+    async def pause(self, names: frozenset[str], seconds: float) -> None:
         """Until something of these kinds moves, it is time to look again, or the seconds are over."""
         woken = asyncio.Event()
         timer = self.clock.call_later(seconds if self._look is None else min(seconds, LOOK_SECONDS), woken.set)
@@ -91,7 +91,7 @@ class Watch:
     def __init__(self, hints: Hints, kinds: tuple[str, ...], *, inserted: bool) -> None:
         self._hints = hints
         self._kinds = kinds
-        self._names = tuple(map(_new, kinds)) if inserted else kinds
+        self._names = frozenset(map(_new, kinds) if inserted else kinds)
         self._seen = hints.count(self._names)
         self._fresh: list[Record] | None = [] if inserted else None
         self._inserted = inserted

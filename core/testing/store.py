@@ -73,10 +73,17 @@ class _Index:
         self._equal, self._order = asked
         self._where: dict[str, _Where] = {}
         self._places: dict[tuple[Any, ...], list[tuple[Any, str]]] = {}
+        self.moved: dict[str, None] = {}
         for row in rows:
-            self.put(row.key, row)
+            self._put(row.key, row)
 
-    def put(self, key: str, row: _Row | None) -> None:
+    def catch_up(self, rows: Mapping[str, _Row]) -> None:
+        """With what was written since it was asked last."""
+        for key in self.moved:
+            self._put(key, rows.get(key))
+        self.moved.clear()
+
+    def _put(self, key: str, row: _Row | None) -> None:
         before, after = self._where.get(key), self._of(row) if row else None
         if before == after:
             return
@@ -116,6 +123,7 @@ class _Shelf:
         asked = tuple(path for path, _ in question.equal), question.order
         if asked not in self.indexes:
             self.indexes[asked] = _Index(self.kind, asked, iter(self.rows.values()))
+        self.indexes[asked].catch_up(self.rows)
         return (self.rows[key] for key in self.indexes[asked].keys(question))
 
     def put(self, key: str, row: _Row | None) -> _Row | None:
@@ -131,7 +139,7 @@ class _Shelf:
                 del self.uniques[pair]
             self.uniques.update(dict.fromkeys(taken, key))
         for index in self.indexes.values():
-            index.put(key, row)
+            index.moved[key] = None
         if row is not None:
             self.rows[key] = row
         elif before is not None:
@@ -282,8 +290,9 @@ class FakeStore:
                 self._run(work, first := self._tx())
                 first.undo()
         result = self._run(work, tx)
-        self._hints.moved(tx.written)
-        self._hints.inserted(tx.inserted)
+        if written := tx.written:
+            self._hints.moved(written)
+            self._hints.inserted(tx.inserted)
         if self._strict:
             await asyncio.sleep(0)
         return result
