@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-LINTED := . src/chatelier/__init__.py src/chatelier/__main__.py src/chatelier_pytest.py
+LINTED := . src/chatelier/__init__.py src/chatelier/__init__.pyi src/chatelier/__main__.py src/chatelier_pytest.py
 
 .PHONY: run test check clean
 .DELETE_ON_ERROR:

@@ -10,7 +10,7 @@ from chatelier.core.generation import words
 from chatelier.core.generation.dispatcher import Dispatcher
 from chatelier.core.generation.fleet import Fleet
 from chatelier.core.generation.jobs import ORDERS
-from chatelier.core.generation.orders import Terms, ask_to_cancel, take
+from chatelier.core.generation.orders import Terms, cancel_job, take
 from chatelier.core.generation.placing import Placing
 from chatelier.core.generation.run import Workshop
 from chatelier.core.generation.workflow_commands import wanted_run
@@ -174,7 +174,7 @@ class World:
             assert len(open_before) < OPEN_ORDERS
 
     async def cancel(self, job: str) -> None:
-        said = await self.store.atomically(lambda tx: ask_to_cancel(tx, job))
+        said = await self.store.atomically(lambda tx: cancel_job(tx, job))
         if said in (words.CANCELLED, words.CANCELLING):
             self.cancelled_in_time.add(job)
         elif said == words.TOO_LATE:

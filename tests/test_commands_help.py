@@ -9,7 +9,7 @@ from chatelier.core.chat.dialects import PLAIN
 from chatelier.core.chat.markup import document
 from chatelier.core.commands.complete import complete
 from chatelier.core.commands.forms import form_for, missing, question
-from chatelier.core.commands.help import help_for, overview, unknown, usage
+from chatelier.core.commands.help import help_for, overview, unknown_command, usage
 from chatelier.core.commands.registry import Registry
 from commands import CFG, EFFECT, IMAGE, MAKE, PROMPT, SHOW, STYLE, TILED, WIDTH, command
 
@@ -83,9 +83,9 @@ def test_a_set_of_commands_is_replaced_as_a_whole_and_what_is_taken_is_named() -
 
 
 def test_a_misspelt_command_is_met_with_the_right_one() -> None:
-    assert unknown("mkae", registry()) == "There is no command /mkae. Did you mean /make?"
-    assert unknown("Drew", registry()) == "There is no command /Drew. Did you mean /make?"
-    assert unknown("banish" * 50, registry()).endswith("…. Write /help to see all of them.")
+    assert unknown_command("mkae", registry()) == "There is no command /mkae. Did you mean /make?"
+    assert unknown_command("Drew", registry()) == "There is no command /Drew. Did you mean /make?"
+    assert unknown_command("banish" * 50, registry()).endswith("…. Write /help to see all of them.")
     assert registry().suggest("bann") == ()
 
 

@@ -26,7 +26,7 @@ from chatelier.core.chat.outbox import MESSAGES, Address
 from chatelier.core.errors import Lost
 from chatelier.core.generation import words
 from chatelier.core.generation.jobs import ATTEMPTS, ORDERS
-from chatelier.core.generation.orders import Terms, ask_to_cancel, end, take
+from chatelier.core.generation.orders import Terms, cancel_job, end, take
 from chatelier.core.generation.queue import status_lines
 from chatelier.core.generation.results import info
 from chatelier.core.generation.workflow_commands import wanted_run
@@ -606,7 +606,7 @@ async def test_a_job_that_is_cancelled_while_nobody_knows_where_it_is_is_not_sen
 async def test_a_cancel_between_claim_and_submission_counts(world: World) -> None:
     async def cancel_first() -> None:
         (job,) = await world.jobs()
-        await world.store.atomically(lambda tx: ask_to_cancel(tx, job.key))
+        await world.store.atomically(lambda tx: cancel_job(tx, job.key))
 
     world.server.before_describe = cancel_first
     await ordered(world)
@@ -621,8 +621,8 @@ async def test_what_is_said_about_a_cancel_that_comes_too_late(world: World) -> 
     world.server.finish()
     await world.clock.advance(1)
     job = await the_job(world)
-    assert await world.store.atomically(lambda tx: ask_to_cancel(tx, job.key)) == words.TOO_LATE
-    assert await world.store.atomically(lambda tx: ask_to_cancel(tx, "nonsense")) == words.NO_SUCH_JOB
+    assert await world.store.atomically(lambda tx: cancel_job(tx, job.key)) == words.TOO_LATE
+    assert await world.store.atomically(lambda tx: cancel_job(tx, "nonsense")) == words.NO_SUCH_JOB
 
 
 # --- orders

@@ -167,6 +167,31 @@ def test_every_public_name_is_used_by_a_plugin_of_ours_or_stands_on_the_page_for
     assert len(files) >= 50
 
 
+FIRST = """
+import ast, importlib, pathlib, sys
+import chatelier
+
+stub = ast.parse(pathlib.Path(chatelier.__file__).with_suffix(".pyi").read_text())
+first = {node.module: node.names[0].name for node in stub.body if isinstance(node, ast.ImportFrom)}
+for name in first.values():
+    for known in [known for known in sys.modules if known.partition(".")[0] == "chatelier"]:
+        del sys.modules[known]
+    getattr(importlib.import_module("chatelier"), name)
+print(len(first), [name for name in chatelier.__all__ if not hasattr(chatelier, name)])
+"""
+
+
+def test_any_public_name_can_be_the_first_that_is_imported() -> None:
+    """They are imported when they are used, so no other import has to come before."""
+    command = [sys.executable, "-c", FIRST]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - Python
+    assert done.returncode == 0, done.stderr
+    parts, missing = done.stdout.split(maxsplit=1)
+    assert missing == "[]\n"
+    assert int(parts) >= 40
+    assert len(chatelier.__all__) >= 100
+
+
 # --- settings
 
 

@@ -18,7 +18,7 @@ from ..registered import backends_of, open_store_of
 from ..settings import Settings
 from ..storage import Tx
 from ..supervise import guarded, reason
-from .context import EXIT_FAILED, Config, load_config, run
+from .context import EXIT_FAILED, Config, load_config, run_command
 from .tables import write_table
 
 ANSWER_SECONDS = 10.0
@@ -48,7 +48,7 @@ def list_backends(context: typer.Context, config: Config = None) -> None:
         return
     settings, plugins = load_config(config)
     backends = list(backends_of(settings, plugins, _say).values())
-    asked, found = run(_look(settings, plugins, backends))
+    asked, found = run_command(_look(settings, plugins, backends))
     write_table(HEAD, (_row(one, found.get(one.name, Standing(key=one.name))) for one in asked))
     if not any(one.state == "up" for one in asked):
         raise typer.Exit(EXIT_FAILED)
@@ -127,7 +127,7 @@ def _set(config: Config, name: str, **changes: Any) -> None:
         async with open_store_of(settings, plugins, SystemClock()) as store:
             await store.atomically(work)
 
-    run(change())
+    run_command(change())
 
 
 def _say(problem: str) -> None:

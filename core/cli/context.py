@@ -90,7 +90,7 @@ async def open_catalogue(given: Path | None) -> AsyncIterator[Catalogue]:
     yield catalogue
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run_command(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine. An error of ours ends it with its words and no traceback."""
     try:
         return asyncio.run(work)

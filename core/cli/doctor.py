@@ -16,7 +16,7 @@ from ..log import redact
 from ..plugins import Plugins
 from ..settings import Settings
 from .backends import Asked, ask_all, standing_word
-from .context import EXIT_FAILED, Config, config_path, load_config, run
+from .context import EXIT_FAILED, Config, config_path, load_config, run_command
 
 FREE_BYTES = 1_000_000_000
 """Below this the disk is nearly full."""
@@ -38,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
         """Look at config, plugins, store, backends, workflows and disk. Ends with 1 when something is wrong."""
         settings, plugins = load_config(config)  # a config that cannot be read ends here, with 2
         typer.echo(f"✓ config: {config_path(config)}")
-        if not run(_look(settings, plugins)):
+        if not run_command(_look(settings, plugins)):
             raise typer.Exit(EXIT_FAILED)
 
 

@@ -7,7 +7,7 @@ import typer
 from ..generation.jobs import ALL, CROWDS
 from ..generation.roster import set_draining
 from ..storage import Reads, Store, Tx
-from .context import Config, open_store, run
+from .context import Config, open_store, run_command
 
 LOOK_SECONDS = 1.0
 EXIT_INTERRUPTED = 130
@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Take no more orders, and wait until those that were taken are finished. It lasts until --off."""
         try:
-            run(_drain(config, off=off, wait=wait))
+            run_command(_drain(config, off=off, wait=wait))
         except KeyboardInterrupt:
             typer.echo(STILL, err=True)
             raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -9,9 +9,9 @@ from rich.markdown import Markdown
 from ..errors import BadInput
 from ..generation import results, words
 from ..generation.jobs import ATTEMPTS, JOBS, Job, State, results_of
-from ..generation.orders import ask_to_cancel
+from ..generation.orders import cancel_job
 from ..storage import Store, Tx
-from .context import EXIT_FAILED, Config, open_store, run
+from .context import EXIT_FAILED, Config, open_store, run_command
 from .tables import write_table
 
 app = typer.Typer(help="Jobs: list, show, cancel.", no_args_is_help=True)
@@ -25,7 +25,7 @@ def list_jobs(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
 ) -> None:
     """List jobs, the newest first."""
-    jobs = run(_list(config, state, limit))
+    jobs = run_command(_list(config, state, limit))
     if not jobs:
         typer.echo("There are no jobs" + (f" that are {state}." if state else " yet."))
         return
@@ -41,7 +41,7 @@ def _row(job: Job) -> tuple[str, ...]:
 @app.command("show")
 def show_job(key: Key, config: Config = None) -> None:
     """Everything about one job: values, attempts, results, what went wrong."""
-    text = run(_show(config, key))
+    text = run_command(_show(config, key))
     if not text:
         typer.echo(words.NO_SUCH_JOB, err=True)
         raise typer.Exit(EXIT_FAILED)
@@ -49,9 +49,9 @@ def show_job(key: Key, config: Config = None) -> None:
 
 
 @app.command("cancel")
-def cancel_job(key: Key, config: Config = None) -> None:
+def cancel(key: Key, config: Config = None) -> None:
     """Cancel a job; its person is told and nothing is charged."""
-    said = run(_cancel(config, key))
+    said = run_command(_cancel(config, key))
     typer.echo(said, err=said == words.NO_SUCH_JOB)
     if said not in (words.CANCELLED, words.CANCELLING):
         raise typer.Exit(EXIT_FAILED)
@@ -84,7 +84,7 @@ async def _described(store: Store, job: Job) -> str:
 
 async def _cancel(config: Config, key: str) -> str:
     async def work(tx: Tx) -> str:
-        return await ask_to_cancel(tx, key)
+        return await cancel_job(tx, key)
 
     async with open_store(config) as store:
         return await store.atomically(work)

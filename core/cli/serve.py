@@ -12,7 +12,7 @@ from ..gateway import Runtime
 from ..http.application import application
 from ..http.server import serve as serve_http
 from ..log import get_logger
-from .context import Config, configure_log, open_gateway, run
+from .context import Config, configure_log, open_gateway, run_command
 
 log = get_logger(__name__)
 
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
     def run_gateway(config: Config = None) -> None:
         """Run the gateway until SIGINT or SIGTERM; a second one ends it at once."""
         configure_log("INFO")
-        run(_run(config))
+        run_command(_run(config))
 
 
 async def _run(config: Config) -> None:

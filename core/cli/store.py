@@ -14,7 +14,7 @@ from ..errors import OperatorMust
 from ..media.references import BLOB_REFS, BLOBS
 from ..registered import open_store_of
 from ..storage import Store, Unreadable
-from .context import EXIT_FAILED, Config, load_config, open_store, run
+from .context import EXIT_FAILED, Config, load_config, open_store, run_command
 
 FILE_KINDS = frozenset({BLOBS.name, BLOB_REFS.name})
 """What these records speak of would be deleted after an hour if they went, so they stay."""
@@ -29,14 +29,14 @@ SetAside = Annotated[
 @app.command()
 def check(config: Config = None, set_aside: SetAside = False) -> None:
     """Read everything and say what is wrong. Exit code 1 when something is."""
-    if not run(_check(config, set_aside)):
+    if not run_command(_check(config, set_aside)):
         raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
 def backup(target: Target, config: Config = None) -> None:
     """Copy everything to TARGET. The gateway may be running."""
-    run(_backup(config, target))
+    run_command(_backup(config, target))
 
 
 async def check_store(store: Store) -> bool:

@@ -15,7 +15,7 @@ from ..workflows.folder import load_file
 from ..workflows.graph import class_of, title_of
 from ..workflows.outputs import TEMPORARY, kind_of
 from ..workflows.workflow import Input, Problem, Workflow
-from .context import EXIT_FAILED, Config, open_catalogue, run
+from .context import EXIT_FAILED, Config, open_catalogue, run_command
 
 app = typer.Typer(no_args_is_help=True, help="The workflows that are offered as commands.")
 
@@ -23,13 +23,13 @@ app = typer.Typer(no_args_is_help=True, help="The workflows that are offered as 
 @app.command("list")
 def list_(config: Config = None) -> None:
     """Every workflow with its category and source, and what could not be loaded."""
-    write_list(run(_catalogue(config)))
+    write_list(run_command(_catalogue(config)))
 
 
 @app.command()
 def show(name: str, config: Config = None) -> None:
     """One workflow: its inputs with types, ranges and defaults, and its outputs."""
-    catalogue = run(_catalogue(config))
+    catalogue = run_command(_catalogue(config))
     workflow = catalogue.get(name)
     if workflow is None:
         typer.echo(

@@ -15,7 +15,7 @@ from ..errors import BadInput
 from ..media.blob import Blob
 from ..media.made import note_made
 from ..people.people import Person
-from ..sessions.session import Session, close
+from ..sessions.session import Session, close_question
 from ..storage import Tx
 from . import words
 from .command import Command
@@ -110,7 +110,7 @@ class Call:
             if self.action and not await tx.delete(ACTIONS, self.action):
                 raise BadInput(chat_words.BUTTON_GONE)
             if closes:
-                await close(tx, self.person.key, self.conversation)
+                await close_question(tx, self.person.key, self.conversation)
             if work is not None:
                 await work(tx)
             await post(

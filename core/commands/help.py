@@ -44,7 +44,7 @@ def help_for(command: Command) -> str:
     return "\n\n".join(parts)
 
 
-def unknown(name: str, registry: Registry) -> str:
+def unknown_command(name: str, registry: Registry) -> str:
     """A plain sentence about a command that is not there, with what may have been meant."""
     return words.no_such_command(name, registry.suggest(name))
 

@@ -17,7 +17,7 @@ from ..sessions.session import Question, Session, open_questions, session_of
 from . import words
 from .command import Command
 from .forms import choices_of
-from .help import unknown
+from .help import unknown_command
 from .parse import command_of, parse, takes, typed, with_files, with_link
 from .registry import Registry
 
@@ -133,7 +133,7 @@ class Router:
     def _command(self, name: str) -> Command:
         command = self.registry.get(name)
         if command is None:
-            raise BadInput(unknown(name, self.registry))
+            raise BadInput(unknown_command(name, self.registry))
         return command
 
     async def _said(self, event: Event, said: Said, session: Session, now: datetime) -> Meant | OnResult | Nothing:

@@ -196,7 +196,7 @@ async def _leave(tx: Tx, order: Order, *, is_last: bool) -> None:
         await tx.replace(CROWDS, replace(crowd, orders=max(0, crowd.orders - 1)))
 
 
-async def ask_to_cancel(tx: Tx, key: str) -> str:
+async def cancel_job(tx: Tx, key: str) -> str:
     """Cancel a job, or ask who holds it to. Returns what to say."""
     job = await tx.get(JOBS, key)
     if job is None:

@@ -19,7 +19,7 @@ from ..media.intake import stored
 from ..storage import Tx
 from . import results, words
 from .jobs import JOBS, ORDERS, RESULTS, Job, results_of
-from .orders import ask_to_cancel
+from .orders import cancel_job
 from .workflow_commands import (
     UPSCALE,
     again,
@@ -138,7 +138,7 @@ async def _end(call: Call, jobs: Sequence[str], *, on_card: bool) -> None:
     is_told = on_card and isinstance(call.event.body, Pressed)
 
     async def work(tx: Tx) -> None:
-        said = [await ask_to_cancel(tx, key) for key in jobs]
+        said = [await cancel_job(tx, key) for key in jobs]
         told = next((one for one in (words.CANCELLING, words.CANCELLED, words.TOO_LATE) if one in said), said[0])
         if not (is_told and told in (words.CANCELLING, words.CANCELLED)):
             reply = Reply(text=told, private=True)

@@ -73,7 +73,7 @@ async def ask(
     await save(tx, replace(session, questions={**open_questions(session, tx.now), conversation: question}))
 
 
-async def close(tx: Tx, person: str, conversation: str) -> bool:
+async def close_question(tx: Tx, person: str, conversation: str) -> bool:
     """Take the question of this conversation away. False when there was none."""
     session = await session_of(tx, person)
     if conversation not in session.questions:

@@ -1,0 +1,260 @@
+# The public API for plugins. Type checkers read it, and so does __init__.py: each name is imported when it is first used,
+# under its own name, for an `as` would be overlooked.
+
+from .core.chat.buttons import OnJob, store_action
+from .core.chat.capabilities import ButtonRules, Capabilities, Dialect, RateRules, Unit
+from .core.chat.dialects import HtmlDialect, PlainDialect, TagDialect
+from .core.chat.document import Document
+from .core.chat.graphemes import shorten
+from .core.chat.markup import escape
+from .core.chat.messages import (
+    FILE_TYPES,
+    Ask,
+    Button,
+    Called,
+    ChatChanged,
+    ChatRef,
+    Choice,
+    Defer,
+    Event,
+    FileRef,
+    FirstAnswer,
+    Form,
+    Invoice,
+    Media,
+    Option,
+    Outgoing,
+    Paid,
+    Pressed,
+    Receipt,
+    Reply,
+    Said,
+    Submitted,
+    Value,
+)
+from .core.chat.platform import Deletes, Edits, Finds, Gateway, OpensDirect, Platform, Published, Publishes, Signals
+from .core.cli.context import EXIT_CONFIG, EXIT_FAILED, Config, open_gateway, run_command
+from .core.clock import Clock, SystemClock
+from .core.commands.call import Call
+from .core.commands.command import Command
+from .core.commands.help import help_for, overview, unknown_command
+from .core.commands.options import check_value
+from .core.errors import (
+    BadInput,
+    ChatelierError,
+    Exists,
+    Gone,
+    OperatorMust,
+    Refused,
+    Retry,
+    Stale,
+    StoreTooNew,
+    Unavailable,
+    Uncertain,
+)
+from .core.figures import Figures, figures_of
+from .core.gateway import Runtime
+from .core.generation.backend import Attempt, Backend, Description, Ended, Frees, Output, Progress
+from .core.generation.fleet import Member
+from .core.generation.jobs import JOBS, Job, Result, results_of
+from .core.generation.orders import cancel_job
+from .core.generation.outputs import outputs_of_results
+from .core.generation.queue import open_jobs, status_lines
+from .core.generation.results import result_blob
+from .core.generation.roster import is_draining, set_draining, set_standing
+from .core.generation.verbs import VARIED, press
+from .core.hookspecs import Register, hookimpl
+from .core.http.tokens import guard, holds_token
+from .core.keys import token
+from .core.log import redact
+from .core.media import Blob
+from .core.media.fetch import NotServed, fetch
+from .core.media.references import refer, release
+from .core.outcome import Outcome, job_of, latest_media, outcome_of
+from .core.sessions.session import close_question
+from .core.settings import Retention, Section, Settings
+from .core.storage import (
+    Changes,
+    Hints,
+    Kind,
+    Leased,
+    Query,
+    Question,
+    Record,
+    Scalar,
+    Sieve,
+    Store,
+    Stored,
+    StoreOpener,
+    Time,
+    Tx,
+    Unreadable,
+    claimed,
+    drive,
+    plain,
+    revised,
+    unique_values,
+    unreadable,
+    value_at,
+)
+from .core.supervise import in_time
+from .core.workflows.declaration import declare
+from .core.workflows.folder import FolderSource
+from .core.workflows.names import name_from
+from .core.workflows.refusals import ran_out_of_memory, words_of_error, words_of_rejection, words_of_skipped
+from .core.workflows.saved import savers
+from .core.workflows.workflow import Graph, Input, Loaded, Problem, Workflow, WorkflowSource
+
+__version__: str
+__all__ = [
+    "EXIT_CONFIG",
+    "EXIT_FAILED",
+    "FILE_TYPES",
+    "JOBS",
+    "VARIED",
+    "Ask",
+    "Attempt",
+    "Backend",
+    "BadInput",
+    "Blob",
+    "Button",
+    "ButtonRules",
+    "Call",
+    "Called",
+    "Capabilities",
+    "Changes",
+    "ChatChanged",
+    "ChatRef",
+    "ChatelierError",
+    "Choice",
+    "Clock",
+    "Command",
+    "Config",
+    "Defer",
+    "Deletes",
+    "Description",
+    "Dialect",
+    "Document",
+    "Edits",
+    "Ended",
+    "Event",
+    "Exists",
+    "Figures",
+    "FileRef",
+    "Finds",
+    "FirstAnswer",
+    "FolderSource",
+    "Form",
+    "Frees",
+    "Gateway",
+    "Gone",
+    "Graph",
+    "Hints",
+    "HtmlDialect",
+    "Input",
+    "Invoice",
+    "Job",
+    "Kind",
+    "Leased",
+    "Loaded",
+    "Media",
+    "Member",
+    "NotServed",
+    "OnJob",
+    "OpensDirect",
+    "OperatorMust",
+    "Option",
+    "Outcome",
+    "Outgoing",
+    "Output",
+    "Paid",
+    "PlainDialect",
+    "Platform",
+    "Pressed",
+    "Problem",
+    "Progress",
+    "Published",
+    "Publishes",
+    "Query",
+    "Question",
+    "RateRules",
+    "Receipt",
+    "Record",
+    "Refused",
+    "Register",
+    "Reply",
+    "Result",
+    "Retention",
+    "Retry",
+    "Runtime",
+    "Said",
+    "Scalar",
+    "Section",
+    "Settings",
+    "Sieve",
+    "Signals",
+    "Stale",
+    "Store",
+    "StoreOpener",
+    "StoreTooNew",
+    "Stored",
+    "Submitted",
+    "SystemClock",
+    "TagDialect",
+    "Time",
+    "Tx",
+    "Unavailable",
+    "Uncertain",
+    "Unit",
+    "Unreadable",
+    "Value",
+    "Workflow",
+    "WorkflowSource",
+    "cancel_job",
+    "check_value",
+    "claimed",
+    "close_question",
+    "declare",
+    "drive",
+    "escape",
+    "fetch",
+    "figures_of",
+    "guard",
+    "help_for",
+    "holds_token",
+    "hookimpl",
+    "in_time",
+    "is_draining",
+    "job_of",
+    "latest_media",
+    "name_from",
+    "open_gateway",
+    "open_jobs",
+    "outcome_of",
+    "outputs_of_results",
+    "overview",
+    "plain",
+    "press",
+    "ran_out_of_memory",
+    "redact",
+    "refer",
+    "release",
+    "result_blob",
+    "results_of",
+    "revised",
+    "run_command",
+    "savers",
+    "set_draining",
+    "set_standing",
+    "shorten",
+    "status_lines",
+    "store_action",
+    "token",
+    "unique_values",
+    "unknown_command",
+    "unreadable",
+    "value_at",
+    "words_of_error",
+    "words_of_rejection",
+    "words_of_skipped",
+]
