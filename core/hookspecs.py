@@ -21,7 +21,6 @@ from .storage import Kind, StoreOpener
 from .workflows.workflow import WorkflowSource
 
 if TYPE_CHECKING:
-    import typer
     from starlette.routing import BaseRoute
 
     from .settings import Settings
@@ -75,11 +74,6 @@ def register_routes(register: "Register[BaseRoute]", settings: "Settings") -> No
 
 
 @hookspec
-def register_cli(register: "Callable[[str, typer.Typer], None]") -> None:
-    """Add a command group to `chatelier`; an empty name adds its commands at the top."""
-
-
-@hookspec
 def lifespan(gateway: Gateway, settings: "Settings") -> "AbstractAsyncContextManager[None] | None":
     """Entered after the store opens, left before it closes: tasks of a plugin live here. An error switches the plugin off."""
 
@@ -108,7 +102,6 @@ HOOKS: Sequence[str] = (
     "register_workflow_sources",
     "register_commands",
     "register_routes",
-    "register_cli",
     "lifespan",
     "admit",
     "job_changed",

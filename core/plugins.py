@@ -35,7 +35,7 @@ log = get_logger(__name__)
 
 GROUP = "chatelier"
 _LOCAL = "_chatelier_local_"
-_PAIRS = frozenset({"register_settings", "register_stores", "register_cli"})
+_PAIRS = frozenset({"register_settings", "register_stores"})
 """Hooks whose `register` takes a name and a thing; the others' takes the thing alone."""
 _SECTION = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -274,6 +274,8 @@ class Plugins:
         self._infos[name] = PluginInfo(name=name, origin=origin, version=version, hooks=hooks)
         own = plugin.__name__ if inspect.ismodule(plugin) else type(plugin).__module__
         self._modules |= dict.fromkeys({module, own} - {""}, name)
+        if package := getattr(sys.modules.get(own), "__package__", ""):
+            self._modules.setdefault(package, name)
 
     def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
         """In the order of loading; pluggy's own is the other way round."""

@@ -12,9 +12,9 @@ from chatelier import Attempt, Backend, Ended, Graph
 from chatelier.plugins.comfyui.server import ComfyServer
 from chatelier.plugins.comfyui.settings import ServerSettings
 from chatelier.plugins.sketch.backend import SketchBackend
-from chatelier.plugins.sketch.cli import listener
 from chatelier.plugins.sketch.models import Models
 from chatelier.plugins.sketch.server import create_app
+from chatelier.plugins.sketch.serving import listener
 from chatelier.plugins.sketch.settings import SketchSettings
 from chatelier.testing import Bench, FakeBackend
 from comfyui import FAST

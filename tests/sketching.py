@@ -12,11 +12,11 @@ import httpx
 import uvicorn
 import websockets
 
-from chatelier.plugins.sketch.cli import listener
 from chatelier.plugins.sketch.engine import Message, Sight
 from chatelier.plugins.sketch.faults import Faults, parse
 from chatelier.plugins.sketch.models import Models
 from chatelier.plugins.sketch.server import create_app
+from chatelier.plugins.sketch.serving import listener
 from chatelier.plugins.sketch.workshop import Workshop
 
 DATA = Path(__file__).parent / "data"

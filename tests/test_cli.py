@@ -17,17 +17,17 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from subprocess import run as run_process
 
+import click
 import pytest
-import typer
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
-from chatelier import hookimpl
-from chatelier.core.cli.main import build, main
-from chatelier.core.plugins import Plugins
+from chatelier.core.cli.commands import program
+from chatelier.core.cli.main import main
 from chatelier.core.testing.logs import sent_to
 
 CHATELIER = Path(sys.executable).with_name("chatelier")
 CANARIES = ("canary-chat-token", "canary-console-token")
+PIGEONS = Path(__file__).parent / "data" / "plugins" / "programs"
 GRAPH = Path(__file__).parents[1] / "plugins" / "starter" / "workflows" / "make.json"
 
 
@@ -64,115 +64,77 @@ def config(folder: Path, text: str, name: str = "config.yaml") -> Path:
     return path
 
 
-# --- help
+# --- help, and the commands that plugins bring
 
 
-def commands(app: typer.Typer) -> Iterator[tuple[str, ...]]:
-    for command in app.registered_commands:
-        yield (command.name or str(getattr(command.callback, "__name__", "")),)
-    for group in app.registered_groups:
-        assert group.typer_instance is not None
-        for path in commands(group.typer_instance):
-            yield (str(group.name), *path) if group.name else path
+def commands(group: click.Group) -> Iterator[tuple[str, ...]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        yield (name,)
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from ((name, *path) for path in commands(command))
 
 
 def test_every_command_has_help() -> None:
-    installed = Plugins()
-    installed.load_entry_points()
-    app = build(installed)
-    paths = list(commands(app))
+    paths = list(commands(program))
     assert len(paths) >= 15
     for path in paths:
-        result = CliRunner().invoke(app, [*path, "--help"])
+        result = CliRunner().invoke(program, [*path, "--help"])
         assert result.exit_code == 0, path
         about = result.output.partition("Usage")[2].partition("\n")[2].strip()
         assert len(about.splitlines()[0]) > 15, f"{path} says nothing about itself"
 
 
-def test_a_plugin_cannot_take_the_name_of_a_command() -> None:
-    class Rude:
-        @hookimpl
-        def register_cli(self, register: Callable[[str, typer.Typer], None]) -> None:
-            for name in ("jobs", "own"):
-                group = typer.Typer(help="Rude.")
-                group.command("list")(lambda: None)
-                register(name, group)
-
-    plugins = Plugins()
-    plugins.add(Rude, "rude")
-    with sent_to(io.StringIO()) as _:
-        app = build(plugins)
-    assert [group.name for group in app.registered_groups].count("jobs") == 1
-    assert "own" in [group.name for group in app.registered_groups]
-    assert "Rude" not in CliRunner().invoke(app, ["jobs", "--help"]).output
-
-
-CLI = """
-import typer
-from pydantic import BaseModel
-from chatelier import hookimpl, open_gateway, run_command
-
-class Model(BaseModel):
-    page: str = "blank"
-
-@hookimpl
-def register_settings(register): register("book", Model)
-
-@hookimpl
-def register_cli(register):
-    app = typer.Typer()
-
-    @app.command("turn")
-    def turn(config: str = typer.Option(None, "--config")):
-        async def work():
-            async with open_gateway(config and __import__("pathlib").Path(config)) as gateway:
-                typer.echo(gateway.settings.of("book", Model).page)
-        run_command(work())
-
-    @app.command("close")
-    def close(): ...
-    register("book", app)
-"""
-
-
-@pytest.mark.parametrize("spelling", [("--config", "other.yaml"), ("--config=other.yaml",)])
-def test_a_plugin_of_the_folder_brings_commands_by_the_config_that_is_named(
-    chatelier: Chatelier, tmp_path: Path, spelling: tuple[str, ...]
-) -> None:
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "book.py").write_text(CLI)
-    config(tmp_path, "plugins: {folder: own}\nbook: {page: first}\n")
-    config(tmp_path, "plugins: {folder: own}\nbook: {page: second}\n", "other.yaml")
-    config(tmp_path, "plugins: {folder: own, off: [book]}\n", "off.yaml")
-    assert chatelier("book", "turn").out == "first\n"
-    assert chatelier("book", "turn", *spelling).out == "second\n"
-    assert chatelier("book", "turn", "--config", "off.yaml").code == 2
-    assert chatelier("book", "turn", "--", *spelling).code == 2, "that is no option"
-
-
-@pytest.mark.parametrize(
-    "registered",
-    ["'foo', 5", "'foo'", "5, typer.Typer()", "'foo', taking(int | str)"],
-    ids=["no commands", "no group", "no name", "a type that typer does not know"],
-)
-def test_a_plugin_whose_commands_cannot_be_used_is_named_and_keeps_nobody_from_theirs(
-    chatelier: Chatelier, tmp_path: Path, registered: str
-) -> None:
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "crooked.py").write_text(
-        "import typer\nfrom chatelier import hookimpl\n"
-        "def taking(kind):\n"
-        "    app = typer.Typer()\n"
-        "    def take(what): ...\n"
-        "    take.__annotations__['what'] = kind\n"
-        "    app.command('take')(take)\n"
-        "    return app\n"
-        f"@hookimpl\ndef register_cli(register): register({registered})\n"
+def with_pigeons(folder: Path, *arguments: str) -> Said:
+    """The command where a package is installed that brings two commands, and three that cannot be used."""
+    done = run_process(  # noqa: S603 - our own program
+        [sys.executable, "-m", "chatelier", *arguments],
+        cwd=folder,
+        env=environment(folder, PYTHONPATH=str(PIGEONS)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
-    config(tmp_path, "plugins: {folder: own}\n")
-    assert "/make" in chatelier("say", "/help").out
-    doctor = chatelier("doctor")
-    assert "✗ plugin crooked: register_cli" in doctor.out
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_package_brings_commands_and_groups_of_them(tmp_path: Path) -> None:
+    assert with_pigeons(tmp_path, "greet") == Said(0, "Hello from var.\n", "")
+    assert with_pigeons(tmp_path, "pigeons", "count") == Said(0, "three pigeons\n", "")
+    wrong = config(tmp_path, "http:\n  prot: 80\n", "wrong.yaml")
+    said = with_pigeons(tmp_path, "greet", "--config", str(wrong))
+    assert (said.code, said.out) == (2, "")
+    assert f"{wrong}:2" in said.err
+    assert "Did you mean 'greet'?" in with_pigeons(tmp_path, "gret").err
+
+
+def test_a_command_that_cannot_be_used_says_why_and_keeps_nobody_from_the_others(tmp_path: Path) -> None:
+    said = with_pigeons(tmp_path, "--help")
+    helps = dict(line.split(maxsplit=1) for line in said.out.partition("Commands:\n")[2].splitlines())
+    assert (said.code, said.err) == (0, "")
+    assert helps["greet"] == "Greet from a gateway on its own data."
+    assert helps["jobs"] == "Jobs: list, show, cancel.", "the name was taken"
+    assert helps["gone"].startswith("Cannot be used: ModuleNotFoundError")
+    said = with_pigeons(tmp_path, "gone", "with", "--these")
+    assert (said.code, said.out) == (1, "")
+    assert "No module named 'atelier_pigeons.absent'" in said.err
+
+
+def test_doctor_and_plugins_name_the_commands_that_cannot_be_used(tmp_path: Path) -> None:
+    doctor, plugins = with_pigeons(tmp_path, "doctor"), with_pigeons(tmp_path, "plugins")
+    assert doctor.code == plugins.code == 1
+    for name, problem in (
+        ("gone", "No module named 'atelier_pigeons.absent'"),
+        ("jobs", "the name is taken by the core"),
+        ("motto", "atelier_pigeons:MOTTO is no click command"),
+    ):
+        (line,) = [line for line in doctor.out.splitlines() if f"command {name} of atelier-pigeons" in line]
+        assert problem in line
+        (line,) = [line for line in plugins.err.splitlines() if line.startswith(f"`chatelier {name}`: broken")]
+        assert problem in line
+    assert any(line.split()[:3] == ["greet", "atelier-pigeons", "1.2"] for line in plugins.out.splitlines())
 
 
 # --- the configuration

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from files import decoded, encoded
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n# (?P<name>\w+\.py)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+PROGRAMS = {"guests.py"}
+"""Of the page's files, those with commands for the command line."""
 IDEA = ROOT / "examples" / "plugins" / "idea.py"
 QUIET_HOURS = ROOT / "examples" / "quiet-hours" / "quiet_hours" / "__init__.py"
 
@@ -43,7 +46,7 @@ def folder(blocks: dict[str, str], tmp_path: Path) -> Path:
     place = tmp_path / "plugins"
     place.mkdir()
     for name, code in blocks.items():
-        if not name.startswith("test_"):
+        if not name.startswith("test_") and name not in PROGRAMS:
             (place / name).write_text(code)
     return place
 
@@ -107,6 +110,37 @@ def test_the_test_on_the_page_passes(folder: Path, blocks: dict[str, str]) -> No
     )
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
+
+
+def test_the_command_on_the_page_counts(blocks: dict[str, str], tmp_path: Path) -> None:
+    package, about = tmp_path / "chatelier_guestbook", tmp_path / "chatelier_guestbook-1.0.dist-info"
+    package.mkdir()
+    about.mkdir()
+    (package / "__init__.py").touch()
+    (package / "plugin.py").write_text(blocks["guestbook.py"])
+    (package / "guests.py").write_text(blocks["guests.py"])
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: chatelier-guestbook\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[chatelier]\nguestbook = chatelier_guestbook.plugin\n"
+        "[chatelier.cli]\nguests = chatelier_guestbook.guests:guests\n"
+    )
+
+    def said(*words: str) -> str:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "chatelier", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "CHATELIER_DATA_DIR": str(tmp_path / "var")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert "guests     Count the entries of the guest book." in said("--help")
+    assert "Thank you" in said("say", "/sign It was lovely")
+    assert said("guests") == "1 were here.\n", "she signed"
 
 
 def plugin_of(file: Path) -> Any:

@@ -8,12 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-import typer
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
-from typer.testing import CliRunner
 
 from chatelier import (
     Backend,
@@ -40,7 +38,6 @@ from chatelier import (
     hookimpl,
     token,
 )
-from chatelier.core.cli.main import build
 from chatelier.core.cli.serve import listening
 from chatelier.core.errors import SettingsError
 from chatelier.core.plugins import Plugins
@@ -257,26 +254,6 @@ async def test_register_routes_adds_to_the_one_port_behind_the_check_of_its_host
     ):
         assert (await client.get("/hello")).text == "Hello over HTTP."
         assert (await client.get("/hello", headers={"Host": "evil.example"})).is_client_error
-
-
-class Program:
-    @hookimpl
-    def register_cli(self, register: Callable[[str, typer.Typer], None]) -> None:
-        group, top = typer.Typer(help="About pigeons."), typer.Typer()
-        group.callback()(lambda: None)
-        group.command("count")(lambda: typer.echo("three pigeons"))
-        top.command("coo")(lambda: typer.echo("coo"))
-        register("pigeons", group)
-        register("", top)
-
-
-def test_register_cli_adds_a_group_or_commands_at_the_top() -> None:
-    plugins = Plugins()
-    plugins.add(Program, "program")
-    program = build(plugins)
-    for words, answer in ((["pigeons", "count"], "three pigeons"), (["coo"], "coo")):
-        result = CliRunner().invoke(program, words)
-        assert (result.exit_code, result.output.strip()) == (0, answer)
 
 
 # --- while it runs

@@ -202,3 +202,60 @@ def test_the_base_loads_no_sdk_of_a_network_or_a_database(tmp_path: Path) -> Non
     loaded = {name.partition(".")[0] for name in json.loads(printed.splitlines()[-1])}
     assert not loaded & set(SDKS)
     assert {"chatelier", "pluggy", "pydantic"} <= loaded
+
+
+DESCRIBES = {
+    "chatelier",
+    "chatelier.core",
+    "chatelier.core.cli",
+    "chatelier.core.cli.brought",
+    "chatelier.core.cli.commands",
+    "chatelier.core.cli.main",
+    "chatelier.core.cli.options",
+    "chatelier.core.errors",
+    "chatelier.platforms",
+    "chatelier.platforms.terminal",
+    "chatelier.platforms.terminal.commands",
+    "chatelier.plugins",
+    "chatelier.plugins.sketch",
+    "chatelier.plugins.sketch.cli",
+}
+"""What says which commands there are; of all else nothing is needed to read a help."""
+COMPLETION = {"_CHATELIER_COMPLETE": "bash_complete", "COMP_WORDS": "chatelier s", "COMP_CWORD": "1"}
+
+
+def loaded_by(program: str, cwd: Path, environ: Mapping[str, str] | None = None) -> tuple[str, set[str]]:
+    """What it printed, and the modules that were loaded in the end."""
+    printed = run(sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)", cwd=cwd, environ=environ)
+    *lines, modules = printed.splitlines()
+    return "\n".join(lines), set(modules.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "said"),
+    [
+        (["--help"], {}, "  jobs "),
+        (["jobs", "--help"], {}, "  cancel "),
+        (["backends", "set", "--help"], {}, "--weight"),
+        (["say", "--help"], {}, "--attach"),
+        (["sketch", "--help"], {}, "--fault"),
+        ([], COMPLETION, "sketch"),
+    ],
+    ids=["chatelier", "a group", "a command", "a plugin's command", "another plugin's command", "completion"],
+)
+def test_help_and_completion_load_only_what_describes_the_commands(
+    tmp_path: Path, words: list[str], more: Mapping[str, str], said: str
+) -> None:
+    main = (
+        "import sys\n"
+        f"sys.argv = ['chatelier', *{words}]\n"
+        "from chatelier.core.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+    )
+    printed, loaded = loaded_by(main, tmp_path, {**os.environ, **more})
+    assert said in printed
+    _, bare = loaded_by("", tmp_path)
+    of_others = {name.partition(".")[0] for name in loaded - bare} - sys.stdlib_module_names
+    assert of_others == {"chatelier", "click", "lazy_loader"}
+    assert {name for name in loaded if name.startswith("chatelier")} <= DESCRIBES
+    assert not loaded & {"asyncio", "ssl", "sqlite3"}

@@ -190,6 +190,14 @@ def test_installed_plugins_are_found_and_a_broken_one_stops_no_other(monkeypatch
     assert plugins.owner_of("asyncio.events") == ""
 
 
+def test_a_plugin_in_a_module_of_its_package_owns_the_whole_package() -> None:
+    plugins = Plugins()
+    plugins.load_entry_points(only_of="chatelier")
+    assert plugins.owner_of("chatelier.plugins.sketch.engine") == "sketch"
+    assert plugins.owner_of("chatelier.plugins.metrics.meter") == "metrics"
+    assert plugins.owner_of("chatelier.core.gateway") == ""
+
+
 def test_the_environment_can_name_the_installed_plugins_to_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DATA / "installed"))
     plugins = Plugins(environ={"CHATELIER_LOAD_PLUGINS": "greeter, moon"})

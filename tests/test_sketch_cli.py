@@ -13,23 +13,21 @@ from typing import Any, cast
 
 import httpx
 import pytest
-import typer
 from pydantic import BaseModel, ValidationError
-from typer.testing import CliRunner
 
 from chatelier import Backend, Settings
-from chatelier.plugins.sketch import Plugin
 from chatelier.plugins.sketch.faults import EXPLAINED, WrongFault, parse
+from chatelier.plugins.sketch.plugin import Plugin
 from chatelier.plugins.sketch.registry import all_nodes
 from chatelier.plugins.sketch.settings import SECTION, SketchSettings
 from sketching import text_to_image, tiny, workflow
 
-START = "import typer; from chatelier.plugins.sketch.cli import app; app()"
+SKETCH = [sys.executable, "-m", "chatelier", "sketch"]
 
 
 @contextmanager
 def process(tmp_path: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-c", START, "--port", "0", "--folder", str(tmp_path), *arguments]
+    command = [*SKETCH, "--port", "0", "--folder", str(tmp_path), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:  # noqa: S603 - our own interpreter
         try:
             assert running.stdout is not None
@@ -83,7 +81,7 @@ def test_a_server_that_dies_in_a_job(tmp_path: Path) -> None:
 
 
 def test_the_nodes_are_listed_with_a_line_each() -> None:
-    command = [sys.executable, "-c", START, "--nodes"]
+    command = [*SKETCH, "--nodes"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own interpreter
     lines = listed.stdout.splitlines()
     assert [line.split()[0] for line in lines] == sorted(all_nodes())
@@ -93,7 +91,7 @@ def test_the_nodes_are_listed_with_a_line_each() -> None:
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        command = [sys.executable, "-c", START, "--port", port, "--folder", str(tmp_path)]
+        command = [*SKETCH, "--port", port, "--folder", str(tmp_path)]
         refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - as above
     assert refused.returncode == 1
     assert f"port {port}" in refused.stderr
@@ -180,17 +178,10 @@ def _registers(settings: FewSettings) -> bool:
     return bool(backends)
 
 
-def test_the_plugin_claims_its_section_and_command() -> None:
+def test_the_plugin_claims_its_section() -> None:
     sections: dict[str, type[BaseModel]] = {}
-    apps: dict[str, typer.Typer] = {}
     Plugin().register_settings(sections.__setitem__)
-    Plugin().register_cli(apps.__setitem__)
     assert sections == {"backends.sketch": SketchSettings}
-    top = typer.Typer()
-    for name, app in apps.items():
-        top.add_typer(app, name=name or None)
-    top.command("other")(lambda: None)
-    assert "Serve ComfyUI's protocol" in CliRunner().invoke(top, ["sketch", "--help"]).output
 
 
 @pytest.mark.parametrize("wrong", [{"models": "all"}, {"seconds": -1}, {"port": 1}])

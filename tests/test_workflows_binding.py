@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from chatelier import BadInput, FolderSource, Input, Workflow, WorkflowSource
-from chatelier.core.cli.workflows import app, write_list, write_workflow
+from chatelier.core.cli.commands import workflows as program
+from chatelier.core.cli.workflows import write_list, write_workflow
 from chatelier.core.commands.options import check_value
 from chatelier.core.workflows.binding import bind, options_of
 from chatelier.core.workflows.catalogue import Catalogue
@@ -328,7 +329,7 @@ async def test_the_examples_load() -> None:
 @pytest.fixture
 def run() -> Callable[..., tuple[int, str]]:
     def call(*words: str) -> tuple[int, str]:
-        result = CliRunner().invoke(app, [*words])
+        result = CliRunner().invoke(program, [*words])
         return result.exit_code, result.output
 
     return call

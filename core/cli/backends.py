@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
-import typer
+import click
 
 from ..clock import SystemClock
 from ..errors import BadInput, ChatelierError
@@ -18,7 +19,8 @@ from ..registered import backends_of, open_store_of
 from ..settings import Settings
 from ..storage import Tx
 from ..supervise import guarded, reason
-from .context import EXIT_FAILED, Config, load_config, run_command
+from .context import begin, run_command
+from .options import EXIT_FAILED
 from .tables import write_table
 
 ANSWER_SECONDS = 10.0
@@ -26,9 +28,6 @@ HEAD = (
     "backend", "state", "standing", "waiting", "running", "places", "weight", "tags", "memory", "nodes", "detail",
 )  # fmt: skip
 OPEN, DRAINING, DISABLED = "open", "draining", "disabled"
-
-app = typer.Typer(help="What can run workflows now; drain, enable, disable or set one.")
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The backend, as `chatelier backends` lists it.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,61 +40,39 @@ class Asked:
     detail: str = ""
 
 
-@app.callback(invoke_without_command=True)
-def list_backends(context: typer.Context, config: Config = None) -> None:
-    """List the backends and ask each how it is. Ends with 1 when none answers."""
-    if context.invoked_subcommand is not None:
-        return
-    settings, plugins = load_config(config)
+def list_backends(config: Path | None) -> None:
+    settings, plugins = begin(config)
     backends = list(backends_of(settings, plugins, _say).values())
     asked, found = run_command(_look(settings, plugins, backends))
     write_table(HEAD, (_row(one, found.get(one.name, Standing(key=one.name))) for one in asked))
     if not any(one.state == "up" for one in asked):
-        raise typer.Exit(EXIT_FAILED)
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
-@app.command("drain")
-def drain_backend(name: Name, config: Config = None) -> None:
-    """Give it no new jobs; those that it has are finished."""
+def drain(config: Path | None, name: str) -> None:
     _set(config, name, draining=True)
-    typer.echo(
+    click.echo(
         f"{name} is drained: it is given nothing new, and finishes what it has. "
         f"`chatelier backends enable {name}` takes it back."
     )
 
 
-@app.command("disable")
-def disable_backend(name: Name, config: Config = None) -> None:
-    """The same for one that will be away: that it does not answer is no fault then."""
+def disable(config: Path | None, name: str) -> None:
     _set(config, name, disabled=True)
-    typer.echo(
+    click.echo(
         f"{name} is disabled: it is given nothing new, and nobody is told when it does not answer. "
         f"`chatelier backends enable {name}` takes it back."
     )
 
 
-@app.command("enable")
-def enable_backend(name: Name, config: Config = None) -> None:
-    """End drain and disable: it is given jobs again."""
+def enable(config: Path | None, name: str) -> None:
     _set(config, name, draining=False, disabled=False)
-    typer.echo(f"{name} is given jobs again.")
+    click.echo(f"{name} is given jobs again.")
 
 
-@app.command("set")
-def set_backend(
-    name: Name,
-    weight: Annotated[
-        float | None, typer.Option(help="Its speed beside the others, until that was measured: 2 is twice as fast.")
-    ] = None,
-    tags: Annotated[
-        str | None, typer.Option(help='What workflows can ask for, with commas: "gpu,fast". "" is none.')
-    ] = None,
-    default: Annotated[bool, typer.Option("--default", help="Weight and tags back to what is configured.")] = False,
-    config: Config = None,
-) -> None:
-    """Change weight and tags while the gateway runs; that wins over the configuration, until --default."""
+def change(config: Path | None, name: str, weight: float | None, tags: str | None, *, default: bool) -> None:
     _set(config, name, **_wanted(weight, tags, default=default))
-    typer.echo(f"{name} is changed; a gateway that runs follows within a second or two.")
+    click.echo(f"{name} is changed; a gateway that runs follows within a second or two.")
 
 
 def _wanted(weight: float | None, tags: str | None, *, default: bool) -> Mapping[str, Any]:
@@ -105,17 +82,17 @@ def _wanted(weight: float | None, tags: str | None, *, default: bool) -> Mapping
         changes = {"weight": None, "tags": None}
     if weight is not None:
         if not (weight > 0 and isfinite(weight)):
-            raise typer.BadParameter("a weight is a number above 0, such as 2.0", param_hint="--weight")
+            raise click.BadParameter("a weight is a number above 0, such as 2.0", param_hint="--weight")
         changes["weight"] = weight
     if tags is not None:
         changes["tags"] = tuple(dict.fromkeys(tag.strip() for tag in tags.split(",") if tag.strip()))
     if not changes:
-        raise typer.BadParameter("say what to set: --weight, --tags or --default")
+        raise click.BadParameter("say what to set: --weight, --tags or --default")
     return changes
 
 
-def _set(config: Config, name: str, **changes: Any) -> None:
-    settings, plugins = load_config(config)
+def _set(config: Path | None, name: str, **changes: Any) -> None:
+    settings, plugins = begin(config)
     known = sorted(backends_of(settings, plugins, _say))
     if name not in known:
         raise BadInput(f"There is no backend {name}. There is: {', '.join(known) or 'none'}.")
@@ -131,7 +108,7 @@ def _set(config: Config, name: str, **changes: Any) -> None:
 
 
 def _say(problem: str) -> None:
-    typer.echo(redact(problem), err=True)
+    click.echo(redact(problem), err=True)
 
 
 async def _look(

@@ -1,16 +1,14 @@
-"""What every command starts from: the configuration, the plugins, the store."""
+"""What every command starts from: its logs, the configuration, the plugins, the store."""
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-import typer
+import click
 
 from .. import log
 from ..clock import SystemClock
@@ -22,20 +20,11 @@ from ..settings import Settings, load, load_plugin_settings
 from ..settings.environment import LOG_LEVEL
 from ..storage import Store
 from ..workflows.catalogue import Catalogue
+from .options import EXIT_CONFIG, EXIT_FAILED
 
 T = TypeVar("T")
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-EXIT_FAILED = 1
-EXIT_CONFIG = 2
-
-EARLY: ContextVar[Mapping[Path, Plugins]] = ContextVar("EARLY", default=MappingProxyType({}))
-"""Plugins that were loaded for the commands that they bring, by their configuration: the command itself goes on with them."""
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", help="Configuration file. By default ./config.yaml, else the one that ships."),
-]
 
 
 def config_path(given: Path | None) -> Path:
@@ -46,29 +35,27 @@ def config_path(given: Path | None) -> Path:
     return given or (here if here.exists() else Path(__file__).parents[2] / "config.yaml")
 
 
-def load_plugins(path: Path) -> Plugins:
-    """Those that this configuration asks for. Raises SettingsError."""
-    if path in EARLY.get():
-        return EARLY.get()[path]
-    plugins = Plugins(load_plugin_settings(path, os.environ), os.environ)
-    plugins.load()
-    return plugins
-
-
 def load_config(given: Path | None) -> tuple[Settings, Plugins]:
     """Plugins loaded, settings checked against their models, their secrets hidden from now on. Raises SettingsError."""
     path = config_path(given)
-    plugins = load_plugins(path)
+    plugins = Plugins(load_plugin_settings(path, os.environ), os.environ)
+    plugins.load()
     models = plugins.settings_models()
     settings = load(path, models, os.environ, broken=plugins.broken, plugins=plugins.found)
     log.hide(settings.secrets())
     return settings, plugins
 
 
+def begin(given: Path | None, *, level: str = "WARNING") -> tuple[Settings, Plugins]:
+    """Logs to stderr from this level on, and the configuration. Raises SettingsError."""
+    configure_log(level)
+    return load_config(given)
+
+
 @asynccontextmanager
-async def open_gateway(given: Path | None, *, alone: bool = False) -> AsyncIterator[Runtime]:
-    """A gateway on this configuration, not yet serving."""
-    settings, plugins = load_config(given)
+async def open_gateway(given: Path | None, *, alone: bool = False, level: str = "WARNING") -> AsyncIterator[Runtime]:
+    """A gateway on this configuration, not yet serving. level: from which on logs go to stderr."""
+    settings, plugins = begin(given, level=level)
     async with open_runtime(settings, plugins, alone=alone) as runtime:
         yield runtime
 
@@ -76,7 +63,7 @@ async def open_gateway(given: Path | None, *, alone: bool = False) -> AsyncItera
 @asynccontextmanager
 async def open_store(given: Path | None) -> AsyncIterator[Store]:
     """The configured store alone."""
-    settings, plugins = load_config(given)
+    settings, plugins = begin(given)
     async with open_store_of(settings, plugins, SystemClock()) as store:
         yield store
 
@@ -84,7 +71,7 @@ async def open_store(given: Path | None) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def open_catalogue(given: Path | None) -> AsyncIterator[Catalogue]:
     """The workflows on offer, without a store."""
-    settings, plugins = load_config(given)
+    settings, plugins = begin(given)
     catalogue = catalogue_of(settings, plugins, SystemClock(), commands_of(settings, plugins))
     await catalogue.refresh()
     yield catalogue
@@ -100,7 +87,7 @@ def run_command(work: Coroutine[Any, Any, T]) -> T:
 
 def fail(error: ChatelierError) -> NoReturn:
     """Say it and end: 2 for what the operator must mend in the configuration, 1 for the rest."""
-    typer.echo(log.redact(str(error)), err=True)
+    click.echo(log.redact(str(error)), err=True)
     sys.exit(EXIT_CONFIG if isinstance(error, OperatorMust) else EXIT_FAILED)
 
 

@@ -1,10 +1,11 @@
 """`chatelier doctor`: is everything as it should be, and if not, what to do."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import typer
+import click
 
 from ..chat.inbox import ARRIVALS
 from ..chat.outbox import MESSAGES
@@ -16,7 +17,9 @@ from ..log import redact
 from ..plugins import Plugins
 from ..settings import Settings
 from .backends import Asked, ask_all, standing_word
-from .context import EXIT_FAILED, Config, config_path, load_config, run_command
+from .context import begin, config_path, run_command
+from .options import EXIT_FAILED
+from .plugins import Brought, brought
 
 FREE_BYTES = 1_000_000_000
 """Below this the disk is nearly full."""
@@ -32,32 +35,32 @@ class Finding:
     grave: bool = True
 
 
-def add_to(app: typer.Typer) -> None:
-    @app.command("doctor")
-    def doctor(config: Config = None) -> None:
-        """Look at config, plugins, store, backends, workflows and disk. Ends with 1 when something is wrong."""
-        settings, plugins = load_config(config)  # a config that cannot be read ends here, with 2
-        typer.echo(f"✓ config: {config_path(config)}")
-        if not run_command(_look(settings, plugins)):
-            raise typer.Exit(EXIT_FAILED)
+def look(config: Path | None) -> None:
+    settings, plugins = begin(config)  # a config that cannot be read ends here, with 2
+    click.echo(f"✓ config: {config_path(config)}")
+    if not run_command(_look(settings, plugins, list(brought()))):
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
-async def _look(settings: Settings, plugins: Plugins) -> bool:
+async def _look(settings: Settings, plugins: Plugins, commands: Sequence[Brought]) -> bool:
     well = True
-    async for finding in findings(settings, plugins):
+    async for finding in findings(settings, plugins, commands):
         sign = "✓" if finding.well else ("✗" if finding.grave else "!")
-        typer.echo(redact(f"{sign} {finding.what}: {finding.words}"))
+        click.echo(redact(f"{sign} {finding.what}: {finding.words}"))
         well = well and (finding.well or not finding.grave)
     return well
 
 
-async def findings(settings: Settings, plugins: Plugins) -> AsyncIterator[Finding]:
+async def findings(settings: Settings, plugins: Plugins, commands: Sequence[Brought]) -> AsyncIterator[Finding]:
     """Everything that is looked at, in the order in which it is needed."""
     for problem in settings.problems:
         yield Finding("config", problem, well=False, grave=False)
     yield Finding("plugins", f"{len(plugins.loaded)} loaded")
     for name, reason in plugins.broken.items():
         yield Finding(f"plugin {name}", reason, well=False)
+    for command in commands:
+        if command.problem:
+            yield Finding(f"command {command.name} of {command.origin}", command.problem, well=False)
     yield disk(settings)
     for setting in closed(settings.http):
         words = "not set, so the page that it opens is closed to everybody while http.public_url is set; set it"

@@ -1,13 +1,13 @@
 """`chatelier drain`: take no more orders, and finish those that there are."""
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from ..generation.jobs import ALL, CROWDS
 from ..generation.roster import set_draining
 from ..storage import Reads, Store, Tx
-from .context import Config, open_store, run_command
+from .context import open_store, run_command
 
 LOOK_SECONDS = 1.0
 EXIT_INTERRUPTED = 130
@@ -15,31 +15,24 @@ EXIT_INTERRUPTED = 130
 STILL = "The gateway goes on draining; `chatelier drain --off` lets it take orders again."
 
 
-def add_to(app: typer.Typer) -> None:
-    @app.command("drain")
-    def drain(
-        off: Annotated[bool, typer.Option("--off", help="Take orders again.")] = False,
-        wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until no order is open.")] = True,
-        config: Config = None,
-    ) -> None:
-        """Take no more orders, and wait until those that were taken are finished. It lasts until --off."""
-        try:
-            run_command(_drain(config, off=off, wait=wait))
-        except KeyboardInterrupt:
-            typer.echo(STILL, err=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+def drain(config: Path | None, *, off: bool, wait: bool) -> None:
+    try:
+        run_command(_drain(config, off=off, wait=wait))
+    except KeyboardInterrupt:
+        click.echo(STILL, err=True)
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
 
 
-async def _drain(config: Config, *, off: bool, wait: bool) -> None:
+async def _drain(config: Path | None, *, off: bool, wait: bool) -> None:
     async def work(tx: Tx) -> None:
         await set_draining(tx, draining=not off)
 
     async with open_store(config) as store:
         await store.atomically(work)
         if off:
-            typer.echo("The gateway takes orders again.")
+            click.echo("The gateway takes orders again.")
             return
-        typer.echo("The gateway takes no more orders. " + _told(await open_orders(store)))
+        click.echo("The gateway takes no more orders. " + _told(await open_orders(store)))
         if wait:
             await _until_none(store)
 
@@ -51,7 +44,7 @@ async def _until_none(store: Store) -> None:
         await changes.wait(LOOK_SECONDS)
         left = await open_orders(store)
         if left != said:
-            typer.echo(_told(left))
+            click.echo(_told(left))
         said = left
 
 

@@ -1,8 +1,9 @@
 """`chatelier jobs list|show|cancel`."""
 
-from typing import Annotated, get_args
+from pathlib import Path
+from typing import get_args
 
-import typer
+import click
 from rich.console import Console
 from rich.markdown import Markdown
 
@@ -11,23 +12,15 @@ from ..generation import results, words
 from ..generation.jobs import ATTEMPTS, JOBS, Job, State, results_of
 from ..generation.orders import cancel_job
 from ..storage import Store, Tx
-from .context import EXIT_FAILED, Config, open_store, run_command
+from .context import open_store, run_command
+from .options import EXIT_FAILED
 from .tables import write_table
 
-app = typer.Typer(help="Jobs: list, show, cancel.", no_args_is_help=True)
-Key = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 
-
-@app.command("list")
-def list_jobs(
-    config: Config = None,
-    state: Annotated[str, typer.Option(help="Only jobs in this state, such as failed.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the newest first.")] = 20,
-) -> None:
-    """List jobs, the newest first."""
+def list_jobs(config: Path | None, state: str, limit: int) -> None:
     jobs = run_command(_list(config, state, limit))
     if not jobs:
-        typer.echo("There are no jobs" + (f" that are {state}." if state else " yet."))
+        click.echo("There are no jobs" + (f" that are {state}." if state else " yet."))
         return
     write_table(("job", "state", "workflow", "asked (UTC)", "seconds", "backend", ""), map(_row, jobs))
 
@@ -38,26 +31,22 @@ def _row(job: Job) -> tuple[str, ...]:
     return job.key, job.state, job.workflow, asked, took, job.backend, " ".join(job.words.split())
 
 
-@app.command("show")
-def show_job(key: Key, config: Config = None) -> None:
-    """Everything about one job: values, attempts, results, what went wrong."""
+def show(config: Path | None, key: str) -> None:
     text = run_command(_show(config, key))
     if not text:
-        typer.echo(words.NO_SUCH_JOB, err=True)
-        raise typer.Exit(EXIT_FAILED)
+        click.echo(words.NO_SUCH_JOB, err=True)
+        raise click.exceptions.Exit(EXIT_FAILED)
     Console().print(Markdown(text))
 
 
-@app.command("cancel")
-def cancel(key: Key, config: Config = None) -> None:
-    """Cancel a job; its person is told and nothing is charged."""
+def cancel(config: Path | None, key: str) -> None:
     said = run_command(_cancel(config, key))
-    typer.echo(said, err=said == words.NO_SUCH_JOB)
+    click.echo(said, err=said == words.NO_SUCH_JOB)
     if said not in (words.CANCELLED, words.CANCELLING):
-        raise typer.Exit(EXIT_FAILED)
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
-async def _list(config: Config, state: str, limit: int) -> list[Job]:
+async def _list(config: Path | None, state: str, limit: int) -> list[Job]:
     if state and state not in get_args(State):
         raise BadInput(f"There is no state {state}. The states are {', '.join(get_args(State))}.")
     async with open_store(config) as store:
@@ -65,7 +54,7 @@ async def _list(config: Config, state: str, limit: int) -> list[Job]:
         return await store.find(JOBS, where, order="created", descending=True, limit=limit)
 
 
-async def _show(config: Config, key: str) -> str:
+async def _show(config: Path | None, key: str) -> str:
     async with open_store(config) as store:
         job = await store.get(JOBS, key)
         return await _described(store, job) if job else ""
@@ -82,7 +71,7 @@ async def _described(store: Store, job: Job) -> str:
     return "\n".join(lines)
 
 
-async def _cancel(config: Config, key: str) -> str:
+async def _cancel(config: Path | None, key: str) -> str:
     async def work(tx: Tx) -> str:
         return await cancel_job(tx, key)
 

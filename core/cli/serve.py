@@ -5,33 +5,30 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
-import typer
+import click
 
 from ..gateway import Runtime
 from ..http.application import application
 from ..http.server import serve as serve_http
 from ..log import get_logger
-from .context import Config, configure_log, open_gateway, run_command
+from .context import open_gateway, run_command
 
 log = get_logger(__name__)
 
 
-def add_to(app: typer.Typer) -> None:
-    @app.command("run")
-    def run_gateway(config: Config = None) -> None:
-        """Run the gateway until SIGINT or SIGTERM; a second one ends it at once."""
-        configure_log("INFO")
-        run_command(_run(config))
+def run_gateway(config: Path | None) -> None:
+    run_command(_run(config))
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Path | None) -> None:
     stop = asyncio.Event()
     with _signals(stop):
-        async with open_gateway(config) as runtime, listening(runtime) as address:
+        async with open_gateway(config, level="INFO") as runtime, listening(runtime) as address:
             for problem in runtime.settings.problems:
                 log.warning("problem", problem=problem)
-            typer.echo(f"Chatelier is on {address}")
+            click.echo(f"Chatelier is on {address}")
             await runtime.serve(stop)
 
 

@@ -5,37 +5,28 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkstemp
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from ..clock import SystemClock
 from ..errors import OperatorMust
 from ..media.references import BLOB_REFS, BLOBS
 from ..registered import open_store_of
 from ..storage import Store, Unreadable
-from .context import EXIT_FAILED, Config, load_config, open_store, run_command
+from .context import begin, open_store, run_command
+from .options import EXIT_FAILED
 
 FILE_KINDS = frozenset({BLOBS.name, BLOB_REFS.name})
 """What these records speak of would be deleted after an hour if they went, so they stay."""
 
-app = typer.Typer(help="The database: check it, copy it.", no_args_is_help=True)
-Target = Annotated[str, typer.Argument(help="A file that is not there yet.")]
-SetAside = Annotated[
-    bool, typer.Option("--set-aside", help="First move records that cannot be read into a file in the data folder.")
-]
 
-
-@app.command()
-def check(config: Config = None, set_aside: SetAside = False) -> None:
-    """Read everything and say what is wrong. Exit code 1 when something is."""
+def check(config: Path | None, *, set_aside: bool) -> None:
     if not run_command(_check(config, set_aside)):
-        raise typer.Exit(EXIT_FAILED)
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
-@app.command()
-def backup(target: Target, config: Config = None) -> None:
-    """Copy everything to TARGET. The gateway may be running."""
+def backup(config: Path | None, target: str) -> None:
     run_command(_backup(config, target))
 
 
@@ -43,8 +34,8 @@ async def check_store(store: Store) -> bool:
     """Print what is wrong, a line each. True when nothing is."""
     problems = await store.check()
     for problem in problems:
-        typer.echo(problem)
-    typer.echo(
+        click.echo(problem)
+    click.echo(
         f"{len(problems)} problems. `chatelier store check --set-aside` moves records that cannot be read out of the way; "
         "put the last backup in its place if you cannot mend the rest."
         if problems
@@ -65,9 +56,9 @@ async def set_aside_in(store: Store, folder: Path) -> None:
 
     moved = await store.set_aside(keep)
     for error in moved:
-        typer.echo(f"moved {error.kind} {error.key!r}: {error.reason}")
+        click.echo(f"moved {error.kind} {error.key!r}: {error.reason}")
     if moved:
-        typer.echo(f"{len(moved)} records that could not be read are in {files[-1]} now.")
+        click.echo(f"{len(moved)} records that could not be read are in {files[-1]} now.")
 
 
 def written(folder: Path, records: Sequence[Unreadable]) -> Path:
@@ -109,17 +100,17 @@ def _sync(folder: Path) -> None:
 
 async def backup_store(store: Store, target: str) -> None:
     await store.backup(target)
-    typer.echo(f"Copied to {target}.")
+    click.echo(f"Copied to {target}.")
 
 
-async def _check(config: Config, set_aside: bool) -> bool:
-    settings, plugins = load_config(config)
+async def _check(config: Path | None, set_aside: bool) -> bool:
+    settings, plugins = begin(config)
     async with open_store_of(settings, plugins, SystemClock()) as store:
         if set_aside:
             await set_aside_in(store, settings.data_dir)
         return await check_store(store)
 
 
-async def _backup(config: Config, target: str) -> None:
+async def _backup(config: Path | None, target: str) -> None:
     async with open_store(config) as store:
         await backup_store(store, target)

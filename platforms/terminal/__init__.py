@@ -1,5 +1,4 @@
-"""The terminal as a chat: `chatelier say` for one message, `chatelier chat` for a conversation."""
+"""The terminal as a chat: `chatelier say` for one message, `chatelier chat` for a conversation.
 
-from .plugin import Plugin
-
-__all__ = ["Plugin"]
+These two commands make its accounts; the configuration has none.
+"""

@@ -1,5 +1,1 @@
 """A small ComfyUI that needs no GPU: the backend "sketch", and a server that speaks ComfyUI's protocol."""
-
-from .plugin import Plugin
-
-__all__ = ["Plugin"]

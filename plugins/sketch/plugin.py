@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 
-import typer
 from pydantic import BaseModel
 
 from chatelier import Backend, Settings, hookimpl
 
-from .cli import app
 from .settings import SECTION, SketchSettings
 
 
@@ -25,7 +23,3 @@ class Plugin:
             from .backend import SketchBackend  # noqa: PLC0415 - numpy loads only when the sketch is wanted
 
             register(SketchBackend(settings.data_dir / "sketch", declared))
-
-    @hookimpl
-    def register_cli(self, register: Callable[[str, typer.Typer], None]) -> None:
-        register("", app)

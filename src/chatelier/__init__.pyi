@@ -33,7 +33,8 @@ from .core.chat.messages import (
     Value,
 )
 from .core.chat.platform import Deletes, Edits, Finds, Gateway, OpensDirect, Platform, Published, Publishes, Signals
-from .core.cli.context import EXIT_CONFIG, EXIT_FAILED, Config, open_gateway, run_command
+from .core.cli.context import open_gateway, run_command
+from .core.cli.options import EXIT_CONFIG, EXIT_FAILED, config_option
 from .core.clock import Clock, SystemClock
 from .core.commands.call import Call
 from .core.commands.command import Command
@@ -129,7 +130,6 @@ __all__ = [
     "Choice",
     "Clock",
     "Command",
-    "Config",
     "Defer",
     "Deletes",
     "Description",
@@ -214,6 +214,7 @@ __all__ = [
     "check_value",
     "claimed",
     "close_question",
+    "config_option",
     "declare",
     "drive",
     "escape",
