@@ -53,3 +53,13 @@ def test_dispatch_measures_each_store_with_each_number_of_commands(tmp_path: Pat
         assert all(float(figure.replace(",", "")) > 0 for row in rows for figure in row)
     assert sum(": met, " in line or ": missed, " in line for line in lines) == 3
     assert list(tmp_path.iterdir()) == [], "nothing is left"
+
+
+def test_help_measures_ours_beside_python_and_other_programs() -> None:
+    lines = run("help.py", "--runs", "2")
+    rows = {
+        line[:30].strip(): [float(figure) for figure in line[30:].split()] for line in lines[2:] if ": " not in line
+    }
+    assert {"chatelier --help", "chatelier jobs --help", "python -c pass", "python -c 'import click'"} <= set(rows)
+    assert all(0 < best <= median <= worst for best, median, worst in rows.values())
+    assert sum(": met, " in line or ": missed, " in line for line in lines) == 5
