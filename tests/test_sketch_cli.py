@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -78,6 +79,14 @@ def test_a_server_that_dies_in_a_job(tmp_path: Path) -> None:
         with suppress(httpx.HTTPError):
             httpx.post(f"{address}/prompt", json={"prompt": tiny()})
         assert running.wait(30) == 137
+
+
+def test_ctrl_c_ends_it_as_shells_expect_and_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with process(tmp_path) as (running, address):
+        assert httpx.get(f"{address}/queue").status_code == 200
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 130
+    assert capfd.readouterr().err.strip() == ""
 
 
 def test_the_nodes_are_listed_with_a_line_each() -> None:

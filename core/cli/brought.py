@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import EXIT_FAILED
+from .options import EXIT_FAILED, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -38,6 +38,12 @@ class Program(click.Group):
             for name in [cmd_name] if cmd_name in self.brought else self.brought:
                 self.commands[name] = _usable(self.brought[name])
         return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
 
 
 def entries() -> "Iterator[EntryPoint]":

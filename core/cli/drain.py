@@ -8,10 +8,9 @@ from ..generation.jobs import ALL, CROWDS
 from ..generation.roster import set_draining
 from ..storage import Reads, Store, Tx
 from .context import open_store, run_command
+from .options import EXIT_INTERRUPTED
 
 LOOK_SECONDS = 1.0
-EXIT_INTERRUPTED = 130
-"""As shells say it for Ctrl-C."""
 STILL = "The gateway goes on draining; `chatelier drain --off` lets it take orders again."
 
 

@@ -6,6 +6,8 @@ import click
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
+EXIT_INTERRUPTED = 130
+"""As shells say it for Ctrl-C."""
 
 config_option = click.option(
     "--config",
