@@ -122,9 +122,10 @@ class Handling:
         lacking = missing(command, meant.values)[0]
 
         async def work(tx: Tx) -> None:
-            await store_action(tx, command.name, meant.values, person=event.sender, once=True, key=key)
+            await store_action(tx, command.name, meant.values, more=meant.more, person=event.sender, once=True, key=key)
             person = await person_of(tx, event.sender, event.name)
-            await ask(tx, person.key, conversation(event.chat), command.name, lacking.name, meant.values)
+            where = conversation(event.chat)
+            await ask(tx, person.key, where, command.name, lacking.name, meant.values, more=meant.more)
 
         try:
             await self.runtime.inbox.accept(event, work)
@@ -306,8 +307,8 @@ class Handling:
                     await call.refuse(why, closes=answers)
                 case OnResult(button=button, values=values):
                     await press(call, button, values)
-                case Asks(command=command, option=option, values=values):
-                    await _ask(call, command, option, values, menu=True)
+                case Asks(command=command, option=option, values=values, more=more):
+                    await _ask(call, command, option, values, more, menu=True)
                 case Meant():
                     await self._call(call, meaning)
         except (BadInput, Refused, Gone) as no:
@@ -321,34 +322,28 @@ class Handling:
             raise BadInput(command_words.OPERATORS_ONLY)
         if refusal := await self.runtime.refusal(call.event, command.name):
             raise BadInput(refusal)
-        values, more = await self._with_subject(call, command, meant.values)
+        values, more = await self._with_subject(call, meant)
         lacking = missing(command, values)
         if lacking:
-            await _ask(call, command, lacking[0], meant.values, menu=meant.menu)
+            await _ask(call, command, lacking[0], meant.values, meant.more, menu=meant.menu)
             return
         if meant.menu:
-            await show_menu(call, command, meant.values)
+            await show_menu(call, command, meant.values, meant.more)
             return
         values = await self.runtime.read_files(command, values)
         await command.handler(replace(call, values=values, more=more))
         if not call.answered.is_set():
             raise RuntimeError(f"the handler of /{command.name} ended without commit, refuse or ask")
 
-    async def _with_subject(
-        self, call: Call, command: Command, values: Mapping[str, Value]
-    ) -> tuple[Mapping[str, Value], tuple[FileRef, ...]]:
+    async def _with_subject(self, call: Call, meant: Meant) -> tuple[Mapping[str, Value], tuple[FileRef, ...]]:
         """The values with the file that the command works on, and what stands beside that file. Raises BadInput for none at all."""
-        option = next((one for one in command.options if one.subject), None)
-        if option is None:
-            return values, ()
-        body = call.event.body
-        files = await self.router.files_with(call.event, body) if isinstance(body, Said | Called) else ()
-        if option.name in values:
-            return values, tuple(file for file in files if file not in values.values())
+        option = next((one for one in meant.command.options if one.subject), None)
+        if option is None or option.name in meant.values:
+            return meant.values, meant.more
         files = await newest_files(self.runtime.store, call.session)
         if not files:
             raise BadInput(command_words.NOTHING_TO_WORK_ON)
-        return {**values, option.name: files[0]}, files[1:]
+        return {**meant.values, option.name: files[0]}, files[1:]
 
     async def _who(self, event: Event) -> tuple[Person, Session]:
         async def work(tx: Tx) -> tuple[Person, Session]:
@@ -419,10 +414,18 @@ async def _nothing(_: Tx) -> None:
     """The event is answered by the form alone."""
 
 
-async def _ask(call: Call, command: Command, option: Option, values: Mapping[str, Any], *, menu: bool = False) -> None:
-    key = token()
+async def _ask(
+    call: Call,
+    command: Command,
+    option: Option,
+    values: Mapping[str, Any],
+    more: tuple[FileRef, ...],
+    *,
+    menu: bool = False,
+) -> None:
+    key, where = token(), call.conversation
 
     async def work(tx: Tx) -> None:
-        await ask(tx, call.person.key, call.conversation, command.name, option.name, values, key=key, menu=menu)
+        await ask(tx, call.person.key, where, command.name, option.name, values, more=more, key=key, menu=menu)
 
     await call.ask(work, question(option, key))

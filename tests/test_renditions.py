@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from chatelier import Blob, Call, Command, Media, Reply, Runtime, Said, outcome_of
+from chatelier import Blob, Call, Command, FileRef, Media, Option, Reply, Runtime, Said, outcome_of
 from chatelier.core.chat.targets import target_of
+from chatelier.core.commands.router import Meant
 from chatelier.core.media.renditions import RENDITIONS, Target
 from chatelier.core.media.shrinking import shrunk
 from chatelier.core.testing.platform import ROOMY, Shown, with_capabilities
@@ -194,12 +195,18 @@ async def test_two_who_ask_at_the_same_time_get_the_same(narrow: Shop) -> None:
     assert len(await narrow.renditions()) == 1
 
 
+async def nobody(call: Call) -> None:
+    raise NotImplementedError
+
+
 async def test_a_reply_to_a_copy_works_on_the_original(narrow: Shop) -> None:
     blob = await narrow.blob(encoded(noisy(), "PNG"))
     shown = await narrow.show(Media(blob=blob, name="a.png"))
     said = Said(text="/fry", reply_to=shown.id)
-    files = await narrow.runtime.handling.router.files_with(narrow.network.event(said), said)
-    assert [file.ref for file in files] == [blob.sha256]
+    file = Option(name="file", type="image")
+    asked = Meant(Command(name="fry", summary="Fries it.", options=(file,), handler=nobody), {})
+    meant = await narrow.runtime.handling.router.carried(narrow.network.event(said), asked)
+    assert [found.ref for found in meant.values.values() if isinstance(found, FileRef)] == [blob.sha256]
 
 
 # --- what is wanted

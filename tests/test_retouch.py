@@ -46,7 +46,7 @@ class Studio:
     async def call(self, command: str, **options: Value) -> Shown:
         return await self._answer(Called(command=command, options=options), "ada")
 
-    async def _answer(self, body: Said | Called, sender: str) -> Shown:
+    async def _answer(self, body: Said | Called | Pressed, sender: str) -> Shown:
         before = set(self.network.shown)
         await self.network.receive(self.network.event(body, sender=sender))
         await self.network.until(lambda: self.network.shown.keys() - before, 60)
@@ -82,6 +82,18 @@ async def test_an_album_is_changed_picture_by_picture(studio: Studio) -> None:
     shown = await studio.say("/crop square", [picture("PNG", 64, 40), picture("JPEG", 30, 50)])
     assert [(await studio.image(shown, n)).size for n in range(2)] == [(40, 40), (30, 30)]
     assert [media.name for media in shown.message.media] == ["crop.png", "crop-2.jpg"]
+
+
+@pytest.mark.parametrize("answer", ["webp", "press"])
+async def test_an_album_stays_whole_while_something_is_asked_about_it(studio: Studio, answer: str) -> None:
+    question = await studio.say("/convert", [picture("PNG", 64, 40), picture("JPEG", 30, 50)])
+    assert "format" in question.text.lower()
+    if answer == "press":
+        (button,) = [one for row in question.message.buttons for one in row if one.label == "webp"]
+        shown = await studio._answer(Pressed(payload=button.payload, message_id=question.id), "ada")
+    else:
+        shown = await studio.say(answer)
+    assert [(await studio.image(shown, n)).size for n in range(2)] == [(64, 40), (30, 50)]
 
 
 async def test_a_picture_that_is_answered_is_changed_ours_as_well_as_theirs(studio: Studio) -> None:
@@ -348,6 +360,17 @@ async def test_a_second_picture_is_the_mark_and_its_opacity_counts(studio: Studi
         shown = await studio.say(f"/watermark --opacity {opacity} --position center", [encoded(ground, "PNG"), mark])
         levels.append((await studio.image(shown)).getpixel((100, 100)))
     assert levels == [(64, 64, 64), (255, 255, 255)]
+
+
+async def test_of_an_answered_and_an_attached_picture_the_attached_one_is_the_mark(studio: Studio) -> None:
+    ground, mark = Image.new("RGB", (200, 100)), encoded(Image.new("RGB", (20, 20), "white"), "PNG")
+    theirs = studio.network.event(Said(text="", files=(studio.file(encoded(ground, "PNG")),)))
+    await studio.network.receive(theirs)
+    await studio.network.until(lambda: studio.network.shown)
+    shown = await studio.say("/watermark --opacity 100 --position center", [mark], reply_to=theirs.keys[-1])
+    image = await studio.image(shown)
+    assert image.size == (200, 100)
+    assert image.getpixel((100, 50)) == (255, 255, 255)
 
 
 async def test_words_mark_every_picture_of_an_album(studio: Studio) -> None:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from ..keys import token
 from ..storage import Kind, Query, Record, Time, Tx
-from .messages import Value
+from .messages import FileRef, Value
 
 Verb = Literal["again", "vary", "tweak", "upscale", "original", "info", "hide", "up", "down", "cancel", "stop", "show"]
 """cancel: this job. stop: every job of its order."""
@@ -83,11 +83,13 @@ def read(payload: str) -> OnJob | Stored | OnInput | Picked | None:
 class Action(Record):
     """A command with its options, ready to be called by a button or a form.
 
-    person: who alone may use it, "" for everybody. once: it goes when it was used.
+    more: files beside the one that the command works on. person: who alone may use it, "" for everybody. once: it goes when it
+    was used.
     """
 
     command: str
     values: Mapping[str, Value] = field(default_factory=dict)
+    more: tuple[FileRef, ...] = ()
     person: str = ""
     once: bool = False
     created: Time
@@ -111,9 +113,17 @@ NUMBERINGS = Kind(name="numberings", record=Numbering)
 
 
 async def store_action(
-    tx: Tx, command: str, values: Mapping[str, Value], *, person: str = "", once: bool = False, key: str = ""
+    tx: Tx,
+    command: str,
+    values: Mapping[str, Value],
+    *,
+    more: tuple[FileRef, ...] = (),
+    person: str = "",
+    once: bool = False,
+    key: str = "",
 ) -> Stored:
     """Keep a call for later; its payload fits every network's button."""
-    action = Action(key=key or token(), command=command, values=values, person=person, once=once, created=tx.now)
+    key = key or token()
+    action = Action(key=key, command=command, values=values, more=more, person=person, once=once, created=tx.now)
     await tx.insert(ACTIONS, action)
-    return Stored(key=action.key)
+    return Stored(key=key)

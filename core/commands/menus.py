@@ -17,12 +17,12 @@ LABEL_CHARACTERS = 40
 PER_ROW = 2
 
 
-async def show_menu(call: Call, command: Command, values: Mapping[str, Value]) -> None:
+async def show_menu(call: Call, command: Command, values: Mapping[str, Value], more: tuple[FileRef, ...] = ()) -> None:
     """Answer with the inputs as they are now. Only the person who asked can use it."""
     key = token()
 
     async def work(tx: Tx) -> None:
-        await store_action(tx, command.name, values, person=call.event.sender, once=True, key=key)
+        await store_action(tx, command.name, values, more=more, person=call.event.sender, once=True, key=key)
 
     await call.commit(work, menu(command, values, key))
 

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 class Meant:
     """What an event asks for. values: by option name, typed and checked, files still unread.
 
-    action: the key of the stored action that it uses up, or "". answers: it answers the open question of its conversation.
-    menu: it is not to be run yet: all its inputs are shown again.
+    more: files that came beside those. action: the key of the stored action that it uses up, or "".
+    answers: it answers the open question of its conversation. menu: it is not to be run yet: all its inputs are shown again.
     """
 
     command: Command
     values: Mapping[str, Value]
+    more: tuple[FileRef, ...] = ()
     action: str = ""
     answers: bool = False
     menu: bool = False
@@ -47,6 +48,7 @@ class Asks:
     command: Command
     option: Option
     values: Mapping[str, Value]
+    more: tuple[FileRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Router:
                 return await self._said(event, event.body, session, now)
             case Called(command=name, options=options):
                 command = self._command(name)
-                return Meant(command, await self._with_files(typed(options, command), command, event, event.body))
+                return await self.carried(event, Meant(command, typed(options, command)))
             case Pressed(payload=payload):
                 asked = _open_question(event, session, now)
                 if isinstance(picked := read(payload), Picked):
@@ -139,14 +141,14 @@ class Router:
     async def _said(self, event: Event, said: Said, session: Session, now: datetime) -> Meant | OnResult | Nothing:
         if named := command_of(said.text):
             command = self._command(named[0])
-            return Meant(command, await self._with_files(_parsed(named[1], command, said), command, event, said))
+            return await self.carried(event, Meant(command, _parsed(named[1], command, said)))
         if asked := _open_question(event, session, now):
             command = self._command(asked.command)
             answer: dict[str, Value] = {asked.option: said.text} if said.text and not said.files else {}
             values = {**asked.values, **typed(answer, command), **_file_for(asked, command, said)}
             rest = replace(said, files=said.files[1:]) if values.get(asked.option) in said.files else said
-            filled = await self._with_files(values, command, event, rest)
-            return Meant(command, filled, answers=True, menu=asked.menu)
+            meant = Meant(command, values, asked.more, answers=True, menu=asked.menu)
+            return await self.carried(replace(event, body=rest), meant)
         if conversation(event.chat) in session.questions:
             return Nothing(chat_words.QUESTION_LAPSED, answers=True)
         return Nothing(words.PLAIN_WORDS if event.chat.direct else "")
@@ -159,12 +161,12 @@ class Router:
                 action = await self._action(key, event)
                 command = self._command(action.command)
                 used = action.key if action.once else ""
-                return Meant(command, {**action.values, **typed(values, command)}, used)
+                return Meant(command, {**action.values, **typed(values, command)}, action.more, used)
             case OnInput(key=key, n=n):
                 action = await self._action(key, event)
                 command = self._command(action.command)
                 if n < len(command.options):
-                    return Asks(command, command.options[n], action.values)
+                    return Asks(command, command.options[n], action.values, action.more)
         raise BadInput(chat_words.BUTTON_GONE)
 
     async def _action(self, key: str, event: Event) -> Action:
@@ -185,26 +187,25 @@ class Router:
         if option is None or picked.n >= len(choices):
             raise BadInput(chat_words.BUTTON_GONE)
         values = {**asked.values, **typed({option.name: choices[picked.n].value}, command)}
-        return Meant(command, values, answers=True, menu=asked.menu)
+        return Meant(command, values, asked.more, answers=True, menu=asked.menu)
 
     async def carried(self, event: Event, meant: Meant) -> Meant:
-        """The same with the files that the event brings along."""
-        if not isinstance(event.body, Said | Called):
+        """The same with the files that the event brings along: they fill the file options in order, the others stand beside them."""
+        takers = sum(option.type in FILE_TYPES for option in meant.command.options)
+        if not takers or not isinstance(event.body, Said | Called):
             return meant
-        return replace(meant, values=await self._with_files(meant.values, meant.command, event, event.body))
+        files = await self._files_with(event, event.body, takers)
+        values = with_files(meant.values, meant.command, files)
+        left = tuple(file for file in files if file not in values.values())
+        return replace(meant, values=values, more=(*meant.more, *left))
 
-    async def _with_files(
-        self, values: Mapping[str, Value], command: Command, event: Event, said: Said | Called
-    ) -> Mapping[str, Value]:
-        """Attached pictures, else those of the message that this one answers, fill the file options in order."""
-        if not any(option.type in FILE_TYPES for option in command.options):
-            return values
-        return with_files(values, command, await self.files_with(event, said))
-
-    async def files_with(self, event: Event, said: Said | Called) -> tuple[FileRef, ...]:
-        """What came with it, else what the message carries that it answers."""
+    async def _files_with(self, event: Event, said: Said | Called, takers: int) -> tuple[FileRef, ...]:
+        """What came with it, else what the message carries that it answers. Who takes several takes the answered one first."""
         files = said.files if isinstance(said, Said) else ()
-        return files or (await self._files_of(event, said.reply_to) if said.reply_to else ())
+        if not said.reply_to or (files and takers == 1):
+            return files
+        first, *others = await self._files_of(event, said.reply_to) or (None,)
+        return (first, *files, *others) if first else files
 
     async def _files_of(self, event: Event, message_id: str) -> tuple[FileRef, ...]:
         """What an earlier message of this conversation carries: ours from the outbox, theirs from the inbox."""

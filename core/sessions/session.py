@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ..chat.messages import Value
+from ..chat.messages import FileRef, Value
 from ..storage import Kind, Reads, Record, Time, Tx
 
 LAST_RUNS = 5
@@ -16,13 +16,15 @@ QUESTION_SECONDS = 60
 class Question:
     """What was asked: this option of this command, with what is known so far. until: then it lapses.
 
-    key: of its buttons, "" where it has none. menu: the answer changes a menu of inputs, which is shown again.
+    more: files beside the one that the command works on. key: of its buttons, "" where it has none.
+    menu: the answer changes a menu of inputs, which is shown again.
     """
 
     command: str
     option: str
     values: Mapping[str, Value]
     until: Time
+    more: tuple[FileRef, ...] = ()
     key: str = ""
     menu: bool = False
 
@@ -63,13 +65,14 @@ async def ask(
     option: str,
     values: Mapping[str, Value],
     *,
+    more: tuple[FileRef, ...] = (),
     key: str = "",
     menu: bool = False,
 ) -> None:
     """Open a question in this conversation; it takes the place of an older one."""
     session = await session_of(tx, person)
     until = tx.now + timedelta(seconds=QUESTION_SECONDS)
-    question = Question(command=command, option=option, values=values, until=until, key=key, menu=menu)
+    question = Question(command=command, option=option, values=values, more=more, until=until, key=key, menu=menu)
     await save(tx, replace(session, questions={**open_questions(session, tx.now), conversation: question}))
 
 
