@@ -47,7 +47,7 @@ class Hand(Protocol):
     def __call__(self, text: str, room: str) -> Awaitable[None]: ...
 
 
-async def nonebot2(waits: Waits, commands: int) -> Hand:
+async def nonebot2(waits: Waits, commands: int, folder: Path) -> Hand:
     import nonebot
     from nonebot.adapters import Adapter, Bot, Event, Message, MessageSegment
     from nonebot.message import handle_event
@@ -129,13 +129,12 @@ async def nonebot2(waits: Waits, commands: int) -> Hand:
     return hand
 
 
-async def errbot(waits: Waits, commands: int) -> Hand:
+async def errbot(waits: Waits, commands: int, folder: Path) -> Hand:
     from errbot import BotPlugin
     from errbot.backends.base import Message, Person
     from errbot.bootstrap import setup_bot
     from errbot.botplugin import Command
 
-    folder = Path(tempfile.mkdtemp())
     (folder / "wire.plug").write_text("[Core]\nName = Wire\nModule = wire\n[Documentation]\nDescription = none\n")
     (folder / "wire.py").write_text(WIRE)
     config = SimpleNamespace(
@@ -220,7 +219,7 @@ class Wire(ErrBot):
 """
 
 
-async def opsdroid(waits: Waits, commands: int) -> Hand:
+async def opsdroid(waits: Waits, commands: int, folder: Path) -> Hand:
     from opsdroid.cli.utils import configure_lang
     from opsdroid.connector import Connector, register_event
     from opsdroid.core import OpsDroid
@@ -256,9 +255,11 @@ async def opsdroid(waits: Waits, commands: int) -> Hand:
 PEERS = {"nonebot2": nonebot2, "errbot": errbot, "opsdroid": opsdroid}
 
 
-async def measure(peer: str, commands: int, messages: int, rooms: int, share: float, seconds: float) -> dict[str, Any]:
+async def measure(
+    peer: str, folder: Path, commands: int, messages: int, rooms: int, share: float, seconds: float
+) -> dict[str, Any]:
     waits = Waits()
-    hand = await PEERS[peer](waits, commands)
+    hand = await PEERS[peer](waits, commands, folder)
 
     async def echo(text: str, room: str) -> float:
         answer, begun = waits.expect(text), time.perf_counter()
@@ -290,8 +291,9 @@ async def measure(peer: str, commands: int, messages: int, rooms: int, share: fl
 
 def main() -> None:
     peer, commands, messages, rooms, share, seconds = sys.argv[1:]
-    found = measure(peer, int(commands), int(messages), int(rooms), float(share), float(seconds))
-    print(json.dumps(asyncio.run(found)))
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(peer, Path(folder), int(commands), int(messages), int(rooms), float(share), float(seconds))
+        print(json.dumps(asyncio.run(found)))
 
 
 if __name__ == "__main__":
