@@ -108,9 +108,9 @@ class Runtime:
         limits = self.settings.limits
         media = self.settings.media
         self.pictures = await stack.enter_async_context(
-            Pictures(PictureLimits(pixels=limits.picture_pixels), media.workers)
+            Pictures(PictureLimits(pixels=limits.picture_pixels), media.workers, limits.open_edits)
         )
-        self.films = await stack.enter_async_context(Films(media.video_seconds))
+        self.films = await stack.enter_async_context(Films(media.video_seconds, each=limits.open_edits))
         data = self.settings.data_dir
         blobs = FolderBlobs(data / "blobs", self.store, self.clock, self.pictures, self.films)
         with usable(data):

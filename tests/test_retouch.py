@@ -1,6 +1,9 @@
 """The commands that change pictures and videos, as somebody in a chat sees them. No backend is asked."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +17,8 @@ from PIL import Image
 from chatelier import BadInput, Called, Command, FileRef, Pressed, Runtime, Said, Value
 from chatelier.core.commands.parse import parse, with_link
 from chatelier.core.media.made import MADE
+from chatelier.core.people.people import PEOPLE
+from chatelier.core.testing.clock import settle
 from chatelier.core.testing.platform import Shown, with_capabilities
 from chatelier.plugins.retouch import Plugin as Retouch
 from chatelier.plugins.retouch.arguments import MOST_PIXELS, cut, frame_number, new_size, two_lines
@@ -537,3 +542,38 @@ async def test_many_at_once_are_answered_and_the_rest_is_told_to_wait(studio: St
     answers = list(studio.network.shown.values())[before:]
     assert sum(bool(one.message.media) for one in answers) >= 10
     assert all(one.message.media or "try again in a minute" in one.text for one in answers)
+
+
+# --- how much at a time
+
+
+async def test_what_comes_in_is_looked_at_while_pictures_are_changed(studio: Studio) -> None:
+    """All places for changes are taken; a picture that somebody sends is read all the same."""
+    go = threading.Event()
+    held = [asyncio.create_task(studio.runtime.pictures.work(lambda: go.wait(30))) for _ in range(2)]
+    try:
+        assert (await studio.runtime.pictures.inspect(picture("PNG", 8, 8))).width == 8
+    finally:
+        go.set()
+        await asyncio.gather(*held)
+
+
+async def test_a_film_takes_no_place_from_pictures(studio: Studio) -> None:
+    film = video("mp4", 2)
+    async with studio.runtime.films.turn("somebody"):
+        slow = asyncio.create_task(studio.say("/convert gif", [film], sender="bob"))
+        assert (await studio.say("/fry", [picture()])).message.media
+    assert (await slow).message.media
+
+
+async def test_who_has_much_at_work_is_asked_to_wait(studio: Studio) -> None:
+    await studio.say("/fry", [picture()])
+    (ada,) = await studio.runtime.store.find(PEOPLE, order="created")
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(studio.runtime.pictures.turn(ada.key))
+        third = asyncio.create_task(studio.runtime.pictures.turn(ada.key).__aenter__())
+        await settle()
+        assert "3 of yours are being worked on already" in (await studio.say("/fry", [picture()])).text
+        third.cancel()
+    assert (await studio.say("/fry", [picture()])).message.media

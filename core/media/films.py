@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -46,15 +47,15 @@ class Film:
 class Films:
     """Owns the threads that wait for the processes; close it when done.
 
-    seconds: for one conversion. most: bytes of what comes out.
+    seconds: for one conversion. most: bytes of what comes out. each: conversions that one person may have at work and waiting.
     """
 
-    def __init__(self, seconds: float = 60.0, most: int = 200_000_000) -> None:
+    def __init__(self, seconds: float = 60.0, most: int = 200_000_000, each: int = 3) -> None:
         self._seconds = seconds
         self._most = most
         # One conversion at a time, and room for what is quick beside it.
         self._threads = ThreadPoolExecutor(2, "films")
-        self._turns = Turns(1, WAITING)
+        self._turns = Turns(1, WAITING, each)
         self._running = set[subprocess.Popen[bytes]]()
         self._alone = Lock()
         self._is_closed = False
@@ -90,6 +91,10 @@ class Films:
         said, _ = await self._ask(path, mime, PROBE_SECONDS, do="probe")
         return Film(**said)
 
+    def turn(self, who: str) -> AbstractAsyncContextManager[None]:
+        """The place at `frame` and `convert`, to be held before the file is read: see `Turns.take`. Raises Busy."""
+        return self._turns.take(who)
+
     async def frame(self, data: bytes, mime: str, which: int) -> bytes:
         """One frame as a PNG: by its number from 1, -1 for the last. Raises BadInput, also when there are fewer."""
         return await self._convert(data, mime, do="frame", which=which)
@@ -104,9 +109,8 @@ class Films:
         return await self._convert(data, mime, do="convert", to=to, width=width, height=height, limit=limit)
 
     async def _convert(self, data: bytes, mime: str, **request: Any) -> bytes:
-        async with self._turns.take():
-            _, made = await self._ask(data, mime, self._seconds, **request)
-            return made
+        _, made = await self._ask(data, mime, self._seconds, **request)
+        return made
 
     async def _ask(
         self, source: Path | bytes, mime: str, seconds: float, **request: Any

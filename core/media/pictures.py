@@ -64,12 +64,18 @@ class Picture:
 
 
 class Pictures:
-    """Owns the threads that work on pictures; close it when done. limits: what it decodes."""
+    """Owns the threads that work on pictures; close it when done.
 
-    def __init__(self, limits: PictureLimits | None = None, workers: int = 2) -> None:
+    limits: what it decodes. workers: pictures that are looked at, and changed, at a time. each: changes that one person may have
+    at work and waiting.
+    """
+
+    def __init__(self, limits: PictureLimits | None = None, workers: int = 2, each: int = 3) -> None:
         self.limits = limits or PictureLimits()
         self._threads = ThreadPoolExecutor(workers, "pictures")
-        self._turns = Turns(workers, WAITING)
+        # Apart, so that what comes in and what was made need not wait for what people play with.
+        self._changing = ThreadPoolExecutor(workers, "picture-changes")
+        self._turns = Turns(workers, WAITING, each)
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,15 +87,16 @@ class Pictures:
 
     async def close(self) -> None:
         """Waits for what is being worked on, drops what waits. May be called twice."""
-        await asyncio.to_thread(partial(self._threads.shutdown, cancel_futures=True))
+        for threads in (self._threads, self._changing):
+            await asyncio.to_thread(partial(threads.shutdown, cancel_futures=True))
 
-    def turn(self, *, patient: bool = False) -> AbstractAsyncContextManager[None]:
-        """A place among the few who hold whole files in memory to make something of them. Raises Busy when too many wait."""
-        return self._turns.take(patient=patient)
+    def turn(self, who: str) -> AbstractAsyncContextManager[None]:
+        """A place among the few who hold whole files in memory to make something of them: see `Turns.take`. Raises Busy."""
+        return self._turns.take(who)
 
     async def work(self, work: Callable[[], T]) -> T:
         """What it returns, from one of the few threads. It can't be stopped, so it takes only what `opened` lets pass."""
-        return await self._run(work)
+        return await asyncio.get_running_loop().run_in_executor(self._changing, work)
 
     def opened(self, data: bytes) -> Image.Image:
         """The picture within the limits, upright, its first frame decoded. For use within `work`. Raises BadInput."""

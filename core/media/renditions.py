@@ -15,7 +15,7 @@ from .intake import Intake
 from .pictures import Pictures
 from .references import refer, release
 from .shrinking import shrunk
-from .turns import NotNow
+from .turns import PATIENT, NotNow
 
 log = get_logger(__name__)
 
@@ -87,7 +87,8 @@ class Renditions:
             return copy
 
     async def _made(self, blob: Blob, target: Target) -> Copy | None:
-        async with self._pictures.turn(patient=True):
+        turn = self._pictures.turn if blob.kind == "image" else self._films.turn
+        async with turn(PATIENT):
             data = await self._intake.whole(blob)
             if blob.kind == "image":
                 return await self._still(data, target)

@@ -15,6 +15,13 @@ VIDEO_ERRORS = {
 """By what `film.py` calls them."""
 NO_HEIC = "I cannot read HEIC pictures here. Send a PNG, JPEG or WebP."
 BUSY = "Many pictures are being worked on just now. Please try again in a minute."
+
+
+def wait_for_yours(most: int) -> str:
+    those = f"{most} of yours are" if most > 1 else "One of yours is"
+    return f"{those} being worked on already. Please wait for one of them, then try again."
+
+
 GONE = "That file is no longer kept here. Send it again."
 
 BAD_ADDRESS = "That is not a web address I can use. Check it; it must start with http:// or https://."

@@ -98,6 +98,10 @@ class Limits(Section):
     """What one person, message, picture or job may take."""
 
     open_orders: Count = Field(default=3, description="Orders that a person may have waiting or running at a time.")
+    open_edits: Count = Field(
+        default=3,
+        description="Changes to pictures that a person may have waiting or at work at a time; of videos as many.",
+    )
     all_orders: Count = Field(
         default=1000,
         description="Orders of everybody that may wait or run at a time; beyond that people are told to come back.",

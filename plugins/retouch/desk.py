@@ -1,6 +1,7 @@
 """From a call to the files it is about, and back to an answer: few at a time, off the event loop."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 from PIL import Image
@@ -16,6 +17,7 @@ ALBUM = 10
 """Files at a time: as many as an album has."""
 PICTURES = frozenset({"image", "animation"})
 SEEN = PICTURES | {"video"}
+VIDEOS = ("mp4", "webm")
 
 
 async def pictures(call: Call, most: int = ALBUM) -> Sequence[Blob]:
@@ -41,6 +43,13 @@ async def look(call: Call, blob: Blob, work: Callable[[Image.Image], T]) -> T:
     return await runtime.pictures.work(lambda: work(runtime.pictures.opened(data)))
 
 
+def turn(call: Call, blobs: Sequence[Blob] = (), to: str = "") -> AbstractAsyncContextManager[None]:
+    """To be held while the files are in memory. to: the format that they become, where it may be a video. Raises BadInput."""
+    is_film = to in VIDEOS or any(blob.kind == "video" for blob in blobs)
+    works = call.runtime.films if is_film else call.runtime.pictures
+    return works.turn(call.person.key)
+
+
 def chosen(call: Call, name: str) -> Any:
     """What the option holds, or its default."""
     option = next(one for one in call.command.options if one.name == name)
@@ -51,7 +60,7 @@ async def change(call: Call, edit: Edit, *beside: Blob) -> None:
     """Do it to each picture of the call, and those beside them, in its own format, and answer with them."""
     first, *others = await call.files(SUBJECT, ALBUM)
     blobs = _all_of([first, *beside, *others], PICTURES)
-    async with call.runtime.pictures.turn():
+    async with turn(call):
         media = [await keep(call, await _changed(call, blob, edit), n) for n, blob in enumerate(blobs)]
     await call.give(media)
 

@@ -12,24 +12,23 @@ from .files import Moving, changed, fitted, moving, plain, saved, saved_moving
 
 GIF_SIDE = 640
 """Pixels: what a GIF of an album is scaled down to."""
-VIDEOS = ("mp4", "webm")
 
 
 async def convert(call: Call) -> None:
     """Each file into the format."""
     to = {"jpg": "jpeg"}.get(str(call.values["format"]), str(call.values["format"]))
     blobs = await desk.seen(call)
-    async with call.runtime.pictures.turn():
+    async with desk.turn(call, blobs, to):
         media = [await desk.keep(call, await _converted(call, blob, to), n) for n, blob in enumerate(blobs)]
     await call.give(media)
 
 
 async def _converted(call: Call, blob: Blob, to: str) -> bytes:
-    if to in VIDEOS and blob.kind == "image":
+    if to in desk.VIDEOS and blob.kind == "image":
         raise BadInput(words.NOT_MOVING)
-    if blob.kind != "video" and to not in VIDEOS:
+    if blob.kind != "video" and to not in desk.VIDEOS:
         return await desk.look(call, blob, lambda image: changed(image, plain, to))
-    if to not in {*VIDEOS, "gif", "webp"}:
+    if to not in {*desk.VIDEOS, "gif", "webp"}:
         raise BadInput(words.NEEDS_PICTURE)
     return await filmed(call, blob, to)
 
@@ -44,7 +43,7 @@ async def filmed(call: Call, blob: Blob, to: str) -> bytes:
 async def gif(call: Call) -> None:
     """Of an album's pictures, of a video, or of an animation in another format."""
     blobs = await desk.seen(call, 4 * desk.ALBUM)
-    async with call.runtime.pictures.turn():
+    async with desk.turn(call, blobs):
         data = await (_joined(call, blobs) if len(blobs) > 1 else _moved(call, blobs[0]))
         media = await desk.keep(call, data)
     await call.give([media])
@@ -79,7 +78,7 @@ async def frame(call: Call) -> None:
     if blob.kind == "image":
         raise BadInput(words.NOT_MOVING)
     which = frame_number(said, blob.frames if blob.kind == "animation" else 0)
-    async with call.runtime.pictures.turn():
+    async with desk.turn(call, [blob]):
         if blob.kind == "video":
             data = await call.runtime.films.frame(await call.runtime.intake.whole(blob), blob.mime, which)
         else:

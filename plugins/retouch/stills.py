@@ -15,7 +15,7 @@ async def resize(call: Call) -> None:
     """Pictures, animations and videos; a video stays one."""
     said = str(call.values["size"])
     blobs = await desk.seen(call)
-    async with call.runtime.pictures.turn():
+    async with desk.turn(call, blobs):
         media = [await desk.keep(call, await _resized(call, blob, said), n) for n, blob in enumerate(blobs)]
     await call.give(media)
 
@@ -44,7 +44,7 @@ async def crop(call: Call) -> None:
 async def thumbnail(call: Call) -> None:
     blobs = await desk.pictures(call)
     side, runtime = int(desk.chosen(call, "side")), call.runtime
-    async with runtime.pictures.turn():
+    async with desk.turn(call):
         media = [
             await desk.keep(call, await runtime.pictures.thumbnail(await runtime.intake.whole(blob), side), n)
             for n, blob in enumerate(blobs)
@@ -76,7 +76,7 @@ async def meme(call: Call) -> None:
 async def fry(call: Call) -> None:
     """The result is a JPEG, as the last round made it; an animation stays one."""
     blobs = await desk.pictures(call)
-    async with call.runtime.pictures.turn():
+    async with desk.turn(call):
         media = [
             await desk.keep(call, await desk.look(call, blob, partial(_fried, blob)), n) for n, blob in enumerate(blobs)
         ]
@@ -91,7 +91,7 @@ async def palette(call: Call) -> None:
     """Squares of the colours, and their names as the web has them."""
     (blob,) = await desk.pictures(call, 1)
     count = int(desk.chosen(call, "colors"))
-    async with call.runtime.pictures.turn():
+    async with desk.turn(call):
         found = await desk.look(call, blob, lambda image: pixels.colours(plain(image), count))
         strip = await call.runtime.pictures.work(lambda: saved(pixels.swatches(found), "png"))
         media = await desk.keep(call, strip)
@@ -114,7 +114,7 @@ async def sheet(call: Call) -> None:
     blobs = await desk.pictures(call, 4 * desk.ALBUM)
     if len(blobs) < 2:
         raise BadInput(words.SHEET_WANTS_MORE)
-    async with call.runtime.pictures.turn():
+    async with desk.turn(call):
         small = [await desk.look(call, blob, _cell) for blob in blobs]
         data = await call.runtime.pictures.work(lambda: saved(pixels.sheet(small), "jpeg"))
         media = await desk.keep(call, data)
