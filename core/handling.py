@@ -54,6 +54,8 @@ SWEEP_SECONDS = 5.0
 
 Tasks: TypeAlias = dict[asyncio.Task[None], Arrival | None]
 """Tasks in their order, each with the event that it handles."""
+Line: TypeAlias = tuple[str, str]
+"""A person's handle and a conversation: what is said there is handled in order."""
 
 
 class Handling:
@@ -70,7 +72,7 @@ class Handling:
         self._arriving = 0
         self._albums: dict[AlbumKey, Album] = {}
         self._tasks: Tasks = {}
-        self._lines: dict[tuple[str, str], Tasks] = {}
+        self._lines: dict[Line, Tasks] = {}
 
     # --- taking in
 
@@ -156,33 +158,37 @@ class Handling:
 
         meant: what the event alone asks for.
         """
-        if (key := album_of(arrival.event)) is not None:
-            self._join(arrival, key)
-            return
         line = (arrival.event.sender, conversation(arrival.event.chat))
-        overlap = meant.command.overlap if meant else "queue"
-        if overlap == "concurrent":
+        if (key := album_of(arrival.event)) is not None:
+            self._join(arrival, key, line)
+        elif meant is not None and meant.command.overlap == "concurrent":
             self._spawn(self._in_turn((), arrival, meant), arrival)
-            return
-        before = dict(self._lines.get(line, {}))
-        if overlap == "replace":
-            for task, earlier in before.items():
-                if earlier is not None:
-                    task.cancel()
-            before = {self._spawn(self._drop(before), None, line): None}
-        self._spawn(self._in_turn(before, arrival, meant), arrival, line)
+        else:
+            before = self._before(dict(self._lines.get(line, {})), meant, line)
+            self._spawn(self._in_turn(before, arrival, meant), arrival, line)
 
-    def _join(self, part: Arrival, key: AlbumKey) -> None:
-        """Wait for the rest of its album."""
+    def _before(self, earlier: Tasks, meant: Meant | None, line: Line) -> Collection[asyncio.Task[None]]:
+        """What an event waits for, of the earlier ones of its line; those that it takes the place of are stopped."""
+        if meant is None or meant.command.overlap == "queue":
+            return earlier
+        if meant.command.overlap == "concurrent":
+            return ()
+        for task, arrival in earlier.items():
+            if arrival is not None:
+                task.cancel()
+        return (self._spawn(self._drop(earlier), None, line),)
+
+    def _join(self, part: Arrival, key: AlbumKey, line: Line) -> None:
+        """Wait for the rest of its album. It has its place in the line from its first part on."""
         now = self.runtime.clock.monotonic()
         if (album := self._albums.get(key)) is not None:
             album.parts.append(part)
             album.last_at = now
         else:
             self._albums[key] = album = Album([part], now)
-            self._spawn(self._joined(album, key), None)
+            self._spawn(self._joined(album, key, dict(self._lines.get(line, {})), line), None, line)
 
-    async def _joined(self, album: Album, key: AlbumKey) -> None:
+    async def _joined(self, album: Album, key: AlbumKey, earlier: Tasks, line: Line) -> None:
         clock = self.runtime.clock
         while (left := album.last_at + JOIN_SECONDS - clock.monotonic()) > 0:
             await clock.sleep(left)
@@ -190,12 +196,17 @@ class Handling:
         whole = joined(album.parts)
         try:
             arrival = await self.runtime.inbox.join(whole, [part for part in album.parts if part.key != whole.key])
-            self.start(arrival, self._meant(arrival.event))
         except ChatelierError as away:
             log.warning("album waits for its leases to lapse", reason=str(away))
+            return
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - see `_join`
+        self._tasks[task] = self._lines[line][task] = arrival
+        meant = self._meant(arrival.event)
+        await self._in_turn(self._before(earlier, meant, line), arrival, meant)
 
     def _spawn(
-        self, work: Coroutine[None, None, None], arrival: Arrival | None, line: tuple[str, str] | None = None
+        self, work: Coroutine[None, None, None], arrival: Arrival | None, line: Line | None = None
     ) -> asyncio.Task[None]:
         """A task that counts as busy until it is done. line: whose next events wait for it."""
         task = asyncio.create_task(work, name=f"event {arrival.key}" if arrival else "replaced events")
@@ -205,7 +216,7 @@ class Handling:
         task.add_done_callback(lambda done: self._done(done, line))
         return task
 
-    def _done(self, task: asyncio.Task[None], line: tuple[str, str] | None) -> None:
+    def _done(self, task: asyncio.Task[None], line: Line | None) -> None:
         del self._tasks[task]
         if line is not None:
             del self._lines[line][task]

@@ -860,6 +860,17 @@ async def test_an_album_is_one_request_however_its_messages_come(
         assert at.network.texts == ["hung up"]
 
 
+async def test_what_is_said_after_an_album_is_handled_after_it(
+    tmp_path: Path, gallery: tuple[Command, list[tuple[str, ...]]]
+) -> None:
+    command, calls = gallery
+    async with studio(tmp_path, commands=[command]) as at:
+        for event in (*parts(at, 2, "/hang"), at.network.event(Said(text="/hang"))):
+            await at.network.receive(event)
+        await at.network.until(lambda: len(at.network.shown) == 2)
+        assert calls == [("0", "1"), ()]
+
+
 async def test_two_albums_at_once_are_two_requests(
     tmp_path: Path, gallery: tuple[Command, list[tuple[str, ...]]]
 ) -> None:
