@@ -35,7 +35,7 @@ from chatelier.core.http.application import Health, application
 from chatelier.core.http.server import serve
 from chatelier.core.settings import Http
 from chatelier.platforms.telegram.adapter import Telegram
-from chatelier.platforms.telegram.records import FILES
+from chatelier.platforms.telegram.records import FILES, MENUS
 from chatelier.platforms.telegram.settings import AccountSettings
 from chatelier.platforms.terminal.adapter import Terminal, terminal
 from chatelier.platforms.terminal.conversation import Talk, attachment
@@ -438,7 +438,7 @@ def telegram_settings(peer: TelegramPeer, **changes: Any) -> AccountSettings:
 
 @asynccontextmanager
 async def on_telegram(gateway: ScriptedGateway) -> AsyncIterator[Network]:
-    gateway.declare([FILES])
+    gateway.declare([FILES, MENUS])
     async with TelegramPeer().live() as peer:
         account = Telegram("telegram", telegram_settings(peer))
         async with on_line(account, gateway):

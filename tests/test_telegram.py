@@ -51,7 +51,7 @@ from chatelier.platforms.telegram import Plugin
 from chatelier.platforms.telegram.adapter import Telegram
 from chatelier.platforms.telegram.dialect import TelegramDialect
 from chatelier.platforms.telegram.limits import TEXT
-from chatelier.platforms.telegram.records import FILES, SentFile
+from chatelier.platforms.telegram.records import FILES, MENUS, SentFile
 from chatelier.platforms.telegram.settings import AccountSettings, TelegramSettings, Webhook
 from chatelier.testing import ScriptedGateway
 from networks import healthy, on_line, telegram_settings
@@ -98,7 +98,7 @@ class Desk:
 
 def scripted() -> ScriptedGateway:
     gateway = ScriptedGateway()
-    gateway.declare([FILES])
+    gateway.declare([FILES, MENUS])
     return gateway
 
 
@@ -525,6 +525,17 @@ async def test_operators_have_their_own_commands_in_their_list_and_nobody_else(d
         await desk.account.publish(offers)
     lists = {scope: [each["command"] for each in commands] for (scope, _), commands in desk.peer.commands.items()}
     assert lists == {"default": ["make"], f"chat {ADA}": ["make", "refresh"]}
+
+
+async def test_who_is_an_operator_no_more_loses_the_list_that_was_theirs(desk: Desk) -> None:
+    desk.gateway.operators = (f"telegram:{ADA}",)
+    offers = [Offer("make", "A picture"), Offer("refresh", "Load the workflows again", operators=True)]
+    await desk.account.publish(offers)
+    desk.gateway.operators = ()
+    for _ in range(2):
+        await desk.account.publish(offers)
+    assert list(desk.peer.commands) == [("default", "")]
+    assert desk.peer.count("deleteMyCommands") == 1
 
 
 async def test_a_file_that_is_gone_or_too_large_is_told_in_words(desk: Desk) -> None:

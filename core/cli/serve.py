@@ -1,6 +1,7 @@
 """`chatelier run`: the gateway itself."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -29,6 +30,8 @@ async def _run(config: Path | None) -> None:
             for problem in runtime.settings.problems:
                 log.warning("problem", problem=problem)
             click.echo(f"Chatelier is on {address}")
+            # What the program is made of stays; the collector need not go through it each time, while everybody waits.
+            gc.freeze()
             await runtime.serve(stop)
 
 

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 from chatelier import Kind, OperatorMust, Platform, Settings, hookimpl
 
 from . import words
-from .records import FILES
+from .records import FILES, MENUS
 from .settings import TelegramSettings
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Plugin:
     @hookimpl
     def register_kinds(self, register: Callable[[Kind[Any]], None]) -> None:
         register(FILES)
+        register(MENUS)
 
     @hookimpl
     def register_platforms(self, register: Callable[[Platform], None], settings: Settings) -> None:

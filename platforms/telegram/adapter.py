@@ -402,7 +402,7 @@ class Telegram:
 
     async def publish(self, commands: Sequence[Published]) -> None:
         bot, gateway = self._ready()
-        await menu.publish(bot, commands, gateway.operators)
+        await menu.publish(bot, self.name, commands, gateway.operators, gateway.store)
 
     async def direct(self, handle: str) -> ChatRef | None:
         """Whether they may be written to shows when it is tried: Telegram does not tell before."""

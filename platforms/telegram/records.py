@@ -1,4 +1,4 @@
-"""What is kept of Telegram: the ids of files that a bot sent, so that it sends their bytes once."""
+"""What is kept of Telegram: the ids of files that a bot sent, so that their bytes go out once; and which chats have commands of their own."""
 
 from dataclasses import dataclass
 
@@ -13,4 +13,13 @@ class SentFile(Record):
     created: Time
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorMenu(Record):
+    """The operator's chat was given the list of commands with theirs in it. key: account and chat."""
+
+    account: str
+    chat: str
+
+
+MENUS = Kind(name="telegram_menus", record=OperatorMenu, queries=(Query(("account",)),))
 FILES = Kind(name="telegram_files", record=SentFile, queries=(Query((), "created"),))

@@ -551,6 +551,10 @@ class TelegramPeer:
         self.commands[_scope(given), given.get("language_code", "")] = commands
         return True
 
+    async def _do_deletemycommands(self, given: Message) -> bool:
+        self.commands.pop((_scope(given), given.get("language_code", "")), None)
+        return True
+
     async def _do_getmycommands(self, given: Message) -> list[Message]:
         return self.commands.get((_scope(given), given.get("language_code", "")), [])
 
