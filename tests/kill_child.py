@@ -44,8 +44,8 @@ from chatelier.core.chat.inbox import ARRIVALS
 from chatelier.core.chat.outbox import MESSAGES
 from chatelier.core.clock import Timer, to_millisecond
 from chatelier.core.gateway import Runtime, open_runtime
+from chatelier.core.generation.fetching import QUICK_SECONDS
 from chatelier.core.generation.jobs import JOBS, ORDERS, RESULTS, WORKLOADS
-from chatelier.core.generation.run import QUICK_SECONDS
 from chatelier.core.leases import ACCOUNTS
 from chatelier.core.log import configure
 from chatelier.core.plugins import Plugins

@@ -5,26 +5,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 from structlog.contextvars import bind_contextvars
 
 from ..chat.buttons import Verb
 from ..chat.outbox import Begin, as_it_is
 from ..clock import Clock
-from ..errors import BadInput, ChatelierError, Gone, Lost, OperatorMust, Refused, Retry, Unavailable, Uncertain
+from ..errors import Gone, Lost, OperatorMust, Refused, Retry, Unavailable, Uncertain
 from ..leases import held
 from ..log import get_logger
 from ..media.blob import Blob, Blobs
-from ..media.references import refer
 from ..storage import Store, Tx
 from ..streams import closing
 from ..supervise import guarded, in_time, reason
 from ..workflows.choices import models_of
 from . import results, words
 from .backend import Attempt, Backend, Ended, Output, Progress
+from .fetching import MAY_PASS, Fetching, keep, says_something, why_not_fetched
 from .fleet import Fleet
-from .jobs import ATTEMPTS, JOBS, RESULTS, AttemptRow, Job, Result, Seen, State, note_run, result_owner, results_of
+from .jobs import ATTEMPTS, JOBS, AttemptRow, Job, Result, Seen, State, note_run, results_of
 from .orders import close, end
 from .placing import Candidate, Placing
 
@@ -46,17 +46,6 @@ FETCH_AGAIN_SECONDS = 10.0
 """Until a result is fetched or stored again."""
 CANCEL_SECONDS = 30.0
 """So long a backend is told to stop; one that does not answer then no longer holds up who asked."""
-QUICK_SECONDS = 1.0
-"""Results that are here within so long are stored together with the end of their job."""
-QUICK_OUTPUTS = 4
-"""At most so many of them."""
-OUTPUTS_AT_ONCE = 4
-"""Results of one job that are fetched at a time."""
-LONGEST_TEXT = 12_000
-"""Characters; a longer text is a file. About three messages of the smaller networks."""
-MAY_PASS = (OperatorMust, Unavailable, TimeoutError)
-"""Why a result is not here yet, but may be later: a full disk, a server that does not answer."""
-NOT_FETCHED = (Gone, BadInput, Refused, *MAY_PASS)
 BEGIN_SECONDS = 0.3
 """Until it is written that a job began: one that has ended by then needs no such record."""
 SILENT_SECONDS = 5.0
@@ -411,7 +400,7 @@ class JobRun:
     async def _done_there(self, ended: Ended) -> None:
         """What can be had at once is stored with the job's end; otherwise it is *storing* until all of it is here."""
         shown = self.job.shown_nodes
-        outputs = tuple(one for one in ended.outputs if _says_something(one) and (not shown or one.node in shown))
+        outputs = tuple(one for one in ended.outputs if says_something(one) and (not shown or one.node in shown))
         if not outputs:
             await self._end("failed", " ".join(ended.notes) or words.NO_OUTPUT)
             return
@@ -419,7 +408,7 @@ class JobRun:
         run_ms = _milliseconds(started, ended.ended_at or self.shop.clock.now())
         seconds = (self.job.workflow, run_ms / 1000) if started else None
         self.shop.fleet.note_run(self.job.backend, self._models, well=True, seconds=seconds)
-        here = await self._fetched_quickly(outputs)
+        here = await self._fetching.quickly(outputs)
 
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
@@ -434,7 +423,7 @@ class JobRun:
                 started=started,
                 ended=tx.now,
             )
-            rows = [await self._keep(tx, job, output, here[output.n]) for output in outputs if output.n in here]
+            rows = [await keep(tx, job, output, here[output.n]) for output in outputs if output.n in here]
             if len(rows) < len(outputs):
                 return await tx.replace(JOBS, replace(job, state="storing", claims=0))
             return await self._closed(tx, job, rows)
@@ -442,31 +431,17 @@ class JobRun:
         self.job = await self.shop.store.atomically(work)
         self._leave_place()
 
-    async def _fetched_quickly(self, outputs: Sequence[Output]) -> Mapping[int, Blob | None]:
-        """By their numbers, the bytes of those that are here in no time, None for a text."""
-        here: dict[int, Blob | None] = {}
-        attempt = self._attempt()
-
-        async def fetch() -> None:
-            for output in outputs[:QUICK_OUTPUTS]:
-                here[output.n] = await self._bytes_of(attempt, output)
-
-        try:
-            await in_time(fetch(), self.shop.clock.sleep(QUICK_SECONDS))
-        except (ChatelierError, TimeoutError) as error:  # what is wrong, the longer way tells
-            log.debug("results take longer", job=self.job.key, error=str(error))
-        return here
-
     # --- storing → done
 
     async def _store_results(self) -> None:
         """Each output that can be had. Where others cannot, the job is done without them, and says so."""
         have = {result.n for result in await results_of(self.shop.store, self.job.key)}
-        failures = await self._fetched([output for output in self.job.outputs if output.n not in have])
+        wanted = [output for output in self.job.outputs if output.n not in have]
+        failures = await self._fetching.all(wanted, self.shop.fetch_seconds, self._store_one)
         if any(isinstance(failure, MAY_PASS) for failure in failures) and self._may_fetch_later:
             log.warning("results not stored", job=self.job.key, reasons=[reason(failure) for failure in failures])
             await self._give_back(self._soon(FETCH_AGAIN_SECONDS))
-        why = next((_why_not_fetched(failure) for failure in failures), "")
+        why = next((why_not_fetched(failure) for failure in failures), "")
         if not failures:
             await self._done()
         elif len(failures) < len(self.job.outputs):
@@ -478,50 +453,15 @@ class JobRun:
         else:
             await self._end("failed", why)
 
-    async def _fetched(self, outputs: Sequence[Output]) -> list[Exception]:
-        """Why some of these are not stored, or nothing. All have one limit in time. Raises what has to do with none of them."""
-        attempt, clock = self._attempt(), self.shop.clock
-        until, at_once = clock.monotonic() + self.shop.fetch_seconds, asyncio.Semaphore(OUTPUTS_AT_ONCE)
-
-        async def store(output: Output) -> None:
-            async with at_once:
-                await in_time(self._store_one(attempt, output), clock.sleep(max(0.0, until - clock.monotonic())))
-
-        found = await asyncio.gather(*map(store, outputs), return_exceptions=True)
-        failures = [failure for failure in found if failure is not None]
-        if other := next((failure for failure in failures if not isinstance(failure, NOT_FETCHED)), None):
-            raise other
-        return cast(list[Exception], failures)
-
-    async def _store_one(self, attempt: Attempt, output: Output) -> None:
-        blob = await self._bytes_of(attempt, output)
-
+    async def _store_one(self, output: Output, blob: Blob | None) -> None:
         async def work(tx: Tx) -> None:
-            await self._keep(tx, await self._held(tx), output, blob)
+            await keep(tx, await self._held(tx), output, blob)
 
         await self.shop.store.atomically(work)
 
-    async def _bytes_of(self, attempt: Attempt, output: Output) -> Blob | None:
-        """None for a text, unless it is so long that nobody reads it in a chat."""
-        if output.text is None:
-            return await self.shop.blobs.put(self._backend().fetch(attempt, output))
-        return await self.shop.blobs.put(_in_bytes(output.text)) if len(output.text) > LONGEST_TEXT else None
-
-    async def _keep(self, tx: Tx, job: Job, output: Output, blob: Blob | None) -> Result:
-        if blob is not None:
-            await refer(tx, result_owner(job.key, output.n), blob)
-        return await tx.insert(
-            RESULTS,
-            Result(
-                key=f"{job.key}.{output.n}",
-                job=job.key,
-                n=output.n,
-                name=output.name,
-                blob=blob,
-                text=(output.text or "") if blob is None else "",
-                created=tx.now,
-            ),
-        )
+    @property
+    def _fetching(self) -> Fetching:
+        return Fetching(self.shop.blobs, self.shop.clock, self._backend, self._attempt())
 
     @property
     def _may_fetch_later(self) -> bool:
@@ -678,24 +618,6 @@ class JobRun:
             log.info("cancel not delivered", backend=self.job.backend, job=self.job.key, error=str(error))
             return False
         return True
-
-
-async def _in_bytes(text: str) -> AsyncIterator[bytes]:
-    yield text.encode()
-
-
-def _says_something(output: Output) -> bool:
-    return output.text is None or bool(output.text.strip())
-
-
-def _why_not_fetched(failure: Exception) -> str:
-    match failure:
-        case BadInput() | Refused():
-            return words.output_unusable(str(failure))
-        case OperatorMust():
-            return words.DISK_FULL
-        case _:
-            return words.OUTPUT_GONE
 
 
 def _each_once(*notes: tuple[str, ...]) -> tuple[str, ...]:

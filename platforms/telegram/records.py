@@ -1,4 +1,4 @@
-"""What is kept of Telegram: the ids of files that a bot sent, so that their bytes go out once; and which chats have commands of their own."""
+"""What is kept of Telegram: the ids of files that a bot sent, so that their bytes go out once; and which chats list more commands."""
 
 from dataclasses import dataclass
 
