@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from chatelier.core.media.blobs import FolderBlobs
 from chatelier.core.media.intake import Intake
 from chatelier.core.media.pictures import Pictures
 from chatelier.core.registered import KINDS
-from chatelier.core.testing.platform import FakePlatform
+from chatelier.core.testing.platform import FakePlatform, with_capabilities
 from chatelier.core.testing.store import FakeStore
 
 LIMIT = 100_000
@@ -43,3 +44,28 @@ async def test_a_file_that_is_too_large_is_let_go_at_once(tmp_path: Path, wanted
         with pytest.raises(BadInput, match="larger than"):
             await intake.read(FileRef(platform=network.name, ref="1", name="a"), wanted)  # type: ignore[arg-type] # a parameter
     assert network.open == 0
+
+
+@pytest.mark.parametrize(
+    ("download", "wanted", "refused"),
+    [
+        ({"": 1_000}, "file", True),
+        ({"": 1_000}, "image", True),
+        ({"": 3_000}, "image", False),
+        ({"image": 1_000, "": 3_000}, "image", False),  # it may be an animation
+        ({"image": 1_000, "animation": 1_500}, "image", True),
+        ({"image": 1_000}, "video", False),
+        ({}, "image", False),
+    ],
+)
+async def test_what_the_network_does_not_give_to_us_is_not_asked_for(
+    tmp_path: Path, download: dict[Any, int], wanted: Any, refused: bool
+) -> None:
+    network = FakePlatform(can=with_capabilities(download=download))
+    async with Pictures() as pictures:
+        blobs = FolderBlobs(tmp_path, FakeStore(KINDS), SystemClock(), pictures)
+        await blobs.start()
+        intake = Intake({network.name: network}, blobs, pictures, LIMIT)
+        with pytest.raises(BadInput) as told:
+            await intake.read(FileRef(platform=network.name, ref="1", name="a", size=2_000), wanted)
+    assert ("a link to it" in str(told.value)) is refused

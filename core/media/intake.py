@@ -49,6 +49,8 @@ class Intake:
         kinds = KINDS[wanted]
         if isinstance(source, FileRef) and source.size > self._limit:
             raise words.too_big(self._limit)
+        if isinstance(source, FileRef) and 0 < (most := self._given(source, kinds)) < source.size:
+            raise words.too_big_here(most)
         chunks = self._open(source, kinds)
         if wanted == "image":
             data = await self._whole(chunks, self._limit)
@@ -69,6 +71,14 @@ class Intake:
     async def keep(self, data: bytes) -> Blob:
         """Bytes that were made here. They go after an hour unless somebody refers to them."""
         return await self._blobs.put(_once(data))
+
+    def _given(self, file: FileRef, kinds: Sequence[MediaKind]) -> int:
+        """The most bytes of such a file that its network gives us; 0 for any size."""
+        if file.platform == STORED:
+            return 0
+        limits = self._platforms[file.platform].capabilities().download
+        given = [limits.get(kind, limits.get("", 0)) for kind in kinds] or [limits.get("", 0)]
+        return max(given) if all(given) else 0
 
     def _from(self, source: FileRef | str, kinds: Sequence[MediaKind]) -> AsyncIterator[bytes]:
         if isinstance(source, str):

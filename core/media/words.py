@@ -45,6 +45,10 @@ def too_big(limit: int) -> BadInput:
     return BadInput(f"That file is larger than {amount(limit)}. Send a smaller one.")
 
 
+def too_big_here(limit: int) -> BadInput:
+    return BadInput(f"This network gives me files of up to {amount(limit)}. Send a smaller one, or a link to it.")
+
+
 def too_many_pixels(width: int, height: int, limit: int) -> BadInput:
     return BadInput(
         f"That picture is {width:,} × {height:,} pixels; the most is {limit / 1e6:g} megapixels. "
