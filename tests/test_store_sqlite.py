@@ -698,3 +698,17 @@ async def test_a_killed_writer_loses_nothing_it_was_told_of(url: str) -> None:
             # One more may have been committed, and killed before it could say so.
             assert len(acknowledged) <= await count(store) - before <= len(acknowledged) + 1
         assert await store.check() == []
+
+
+async def test_what_this_process_inserted_is_handed_over_though_another_one_wrote_too(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        changes = store.changes(SAMPLES, inserted=True)
+        await put(store, [Sample(key="mine")])
+        await lines(await child(url, "add", 1))
+        assert await changes.wait(60)
+        fresh, is_all = changes.fresh()
+        assert [record.key for record in fresh] == ["mine"]
+        assert not is_all
+        await put(store, [Sample(key="more")])
+        assert await changes.wait(60)
+        assert [record.key for record in changes.fresh()[0]] == ["more"]

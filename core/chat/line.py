@@ -120,8 +120,8 @@ class Line:
         newest, look_at = "", self._clock.monotonic()
         async with asyncio.TaskGroup() as self._tasks:
             while True:
-                fresh = changes.fresh()
-                for row in cast(Sequence[Message], fresh or ()):
+                fresh, is_all = changes.fresh()
+                for row in cast(Sequence[Message], fresh):
                     if row.account == self._platform.name and (row.state == "pending" or row.key in self._begun):
                         self._queue(row)
                 try:
@@ -129,7 +129,7 @@ class Line:
                         # Everything: what another holder left, and what was committed out of order.
                         await self._load("sending", "")
                         newest, look_at = await self._load("pending", ""), self._clock.monotonic() + LOOK_SECONDS
-                    elif fresh is None:
+                    elif not is_all:
                         newest = await self._load("pending", min(newest, moment_of(self._clock.now())))
                 except (Unavailable, OperatorMust) as away:
                     log.warning("store away", account=self._platform.name, error=str(away))

@@ -93,22 +93,24 @@ class Watch:
         self._kinds = kinds
         self._names = frozenset(map(_new, kinds) if inserted else kinds)
         self._seen = hints.count(self._names)
-        self._fresh: list[Record] | None = [] if inserted else None
-        self._inserted = inserted
+        self._fresh: list[Record] = []
+        self._inserted = self._is_all = inserted
 
     def note(self, records: Iterable[tuple[str, Record]]) -> None:
-        if self._fresh is not None:
-            self._fresh += (record for name, record in records if name in self._kinds)
-            if len(self._fresh) > MOST_FRESH:
-                self._fresh = None
+        mine = [record for name, record in records if name in self._kinds]
+        if len(self._fresh) + len(mine) > MOST_FRESH:
+            self._is_all = False
+        else:
+            self._fresh += mine
 
     def lose(self, names: Collection[str]) -> None:
         if any(name in names for name in self._kinds):
-            self._fresh = None
+            self._is_all = False
 
-    def fresh(self) -> Sequence[Record] | None:
-        fresh, self._fresh = self._fresh, [] if self._inserted else None
-        return fresh
+    def fresh(self) -> tuple[Sequence[Record], bool]:
+        answer = self._fresh, self._is_all
+        self._fresh, self._is_all = [], self._inserted
+        return answer
 
     async def wait(self, seconds: float) -> bool:
         deadline = self._hints.clock.monotonic() + seconds

@@ -77,10 +77,10 @@ class Changes(Protocol):
         """True as soon as something moved since the last call, False after `seconds`. May say True for nothing."""
         ...
 
-    def fresh(self) -> Sequence[Record] | None:
-        """Of new records: those since the last call, durable by now, in the order of their commits; what became of them is not in them.
+    def fresh(self) -> tuple[Sequence[Record], bool]:
+        """New records since the last call, durable by now, in the order of their commits; what became of them is not in them.
 
-        None where there may be others, of another process for one: then ask the store.
+        And whether these are all: where another process may have inserted some as well, ask the store.
         """
         ...
 
