@@ -11,6 +11,7 @@ import pytest
 from chatelier import Kind, Leased, OperatorMust, Query, Tx, Unavailable
 from chatelier.core.errors import Lost
 from chatelier.core.leases import ACCOUNTS, AccountLease, Lease, extend, give_back, held, take
+from chatelier.core.supervise import OutOfTime
 from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.store import FakeStore
 
@@ -243,3 +244,22 @@ async def test_what_the_body_raises_comes_through(store: FakeStore, clock: FakeC
         with pytest.raises(type(error), match="mine"):
             async with Lease(store, CHORES, chore, clock=clock, seconds=30):
                 raise error
+
+
+async def test_a_body_has_so_much_time_and_no_more(store: FakeStore, clock: FakeClock) -> None:
+    chore = await taken(store)
+    reached = []
+
+    async def body(seconds: float) -> None:
+        async with Lease(store, CHORES, chore, clock=clock, seconds=30, body_seconds=45):
+            await clock.sleep(seconds)
+            reached.append(seconds)
+
+    slow, quick = asyncio.create_task(body(46)), asyncio.create_task(body(44))
+    await clock.advance(46)
+    with pytest.raises(OutOfTime):
+        await slow
+    await quick
+    assert reached == [44]
+    assert slow.cancelling() == 0
+    assert clock.sleepers == 0
