@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from chatelier.platforms.web.records import FILES, WAITING
 from chatelier.platforms.web.settings import WebSettings
 from chatelier.platforms.web.tray import Tray
 from chatelier.testing import FakeStore
-from gateways import configured, gateway
+from gateways import configured, gateway, guest
 from test_web_platform import Page, page
 from web_gateway import Running, picture, running
 
@@ -155,9 +154,8 @@ async def test_an_upload_that_breaks_off_takes_no_room() -> None:
 async def test_many_at_once_are_no_more_than_one_after_the_other(tmp_path: Path) -> None:
     """With the store that ships, whose transactions run on threads."""
     config = configured(tmp_path, platforms={"web": {"waiting_files": 4}})
-    async with gateway(config) as here, httpx.AsyncClient(base_url=here.url, trust_env=False) as browser:
-        await browser.get("/")
-        posts = [browser.post("/chat/files", content=b"%d" % n, headers={"Origin": here.url}) for n in range(15)]
+    async with gateway(config) as here, guest(here.url) as ada:
+        posts = [ada.http.post("/chat/files", content=b"%d" % n) for n in range(15)]
         answers = await asyncio.gather(*posts)
         assert sorted(answer.status_code for answer in answers) == [200] * 4 + [429] * 11
         assert len(await here.runtime.store.find(WAITING, order="created_at")) == 4
