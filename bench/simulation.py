@@ -22,7 +22,7 @@ from chatelier.core.chat.outbox import Address
 from chatelier.core.clock import Timer, to_millisecond
 from chatelier.core.generation.dispatcher import Dispatcher
 from chatelier.core.generation.fleet import Fleet
-from chatelier.core.generation.orders import Terms, Wanted, take
+from chatelier.core.generation.orders import Bounds, Terms, Wanted, take
 from chatelier.core.generation.placing import Placing
 from chatelier.core.generation.run import Workshop
 from chatelier.core.registered import KINDS
@@ -36,7 +36,7 @@ LOAD_SECONDS = 10.0
 SUBMIT_SECONDS = 0.05
 """Until a server has a graph, and until anybody hears that a job has ended there."""
 CLASSES = {"Simulated": {"input": {}, "output": [], "output_node": True}}
-TERMS = Terms(open_orders=1_000_000, all_orders=1_000_000, queue_seconds=1e7)
+TERMS = Terms(own=Bounds(), all_orders=1_000_000, queue_seconds=1e7)
 
 
 @dataclass(slots=True)

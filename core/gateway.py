@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from .media.pictures import PictureLimits, Pictures
 from .media.renditions import Renditions
 from .people.operators import Operators
 from .plugins import Plugins
+from .points.service import Points
 from .registered import add_named, backends_of, catalogue_of, collect, commands_of, open_store_of, undeclared
 from .settings import Settings
 from .storage import Store, Tx
@@ -98,6 +100,7 @@ class Runtime:
         self.handling = Handling(self)
         self.watchdog = Watchdog(plugins.owner_of)
         self.telling = Telling(plugins)
+        self.points = Points(settings.points, plugins, store, clock)
         self._unpublished = asyncio.Event()
         self._problems: list[str] = []
         self._left_out: tuple[str, ...] = ()
@@ -326,7 +329,7 @@ class Runtime:
 
     async def serve(self, stop: asyncio.Event, ready: Callable[[], Awaitable[None]] | None = None) -> None:
         """Run until `stop` is set, then: no new events, drain, last writes, leases given back."""
-        own = {
+        own: dict[str, Callable[[], Awaitable[None]]] = {
             "dispatcher": self.dispatcher.run,
             "sweep": self.handling.sweep,
             "workflows": self._watch,
@@ -334,6 +337,7 @@ class Runtime:
             "commands": self._publish,
             "outages": self.outages.run,
             "telling": self.telling.run,
+            "points": partial(self.points.watch, self.telling.tell),
         }
         async with self.watchdog:
             # Each is supervised or catches everything itself, so none of them ends before it is told to.

@@ -17,6 +17,8 @@ from .chat.platform import Gateway, Platform
 from .commands.command import Command
 from .generation.backend import Backend
 from .generation.jobs import Job
+from .people.people import Person
+from .points.ledger import Entry
 from .storage import Kind, StoreOpener
 from .workflows.workflow import WorkflowSource
 
@@ -84,8 +86,28 @@ def admit(event: Event, command: str) -> Maybe[str]:
 
 
 @hookspec
+def tier(person: Person) -> Maybe[str]:
+    """The person's tier, a name under `tiers` in the config. The first answer counts. Error or 2 s: no tier."""
+
+
+@hookspec
+def holding(person: Person) -> Maybe[int]:
+    """What the person holds, 0 or more: it makes their allowance larger. All answers are added, and kept for 15 minutes."""
+
+
+@hookspec
+def price(job: Job) -> Maybe[int]:
+    """Millipoints that this run costs, in place of the workflow's own price. The first answer counts; it is charged as it is."""
+
+
+@hookspec
 def job_changed(job: Job, before: Job) -> Maybe[None]:
     """This process moved a job from one state to another. For watching: told afterwards, at most once."""
+
+
+@hookspec
+def points_moved(entry: Entry) -> Maybe[None]:
+    """This process entered something into the ledger. For watching: told afterwards, at most once."""
 
 
 @hookspec
@@ -104,6 +126,10 @@ HOOKS: Sequence[str] = (
     "register_routes",
     "lifespan",
     "admit",
+    "tier",
+    "holding",
+    "price",
     "job_changed",
+    "points_moved",
     "backend_changed",
 )

@@ -24,6 +24,8 @@ from .media.references import BLOB_REFS, BLOBS
 from .media.renditions import RENDITIONS
 from .people.people import PEOPLE
 from .plugins import Plugins
+from .points.ledger import BALANCES, ENTRIES, HOLDS
+from .points.scenarios import GROUPS
 from .sessions.session import SESSIONS
 from .settings import Settings
 from .storage import Kind, Store
@@ -35,8 +37,8 @@ from .workflows.workflow import WorkflowSource
 log = get_logger(__name__)
 
 KINDS: Sequence[Kind[Any]] = (
-    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BLOBS, BLOB_REFS, CLOSINGS, CROWDS, JOBS, MADE, MESSAGES, NUMBERINGS, ORDERS, OUTAGES, PEOPLE,
-    RENDITIONS, RESULTS, ROSTER, RUNS, SESSIONS, WORKLOADS,
+    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BALANCES, BLOBS, BLOB_REFS, CLOSINGS, CROWDS, ENTRIES, GROUPS, HOLDS, JOBS, MADE, MESSAGES,
+    NUMBERINGS, ORDERS, OUTAGES, PEOPLE, RENDITIONS, RESULTS, ROSTER, RUNS, SESSIONS, WORKLOADS,
 )  # fmt: skip
 """Of the core; plugins add theirs with `register_kinds`."""
 

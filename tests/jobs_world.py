@@ -10,7 +10,7 @@ from chatelier.core.generation import words
 from chatelier.core.generation.dispatcher import Dispatcher
 from chatelier.core.generation.fleet import Fleet
 from chatelier.core.generation.jobs import ORDERS
-from chatelier.core.generation.orders import Terms, cancel_job, take
+from chatelier.core.generation.orders import Bounds, Terms, cancel_job, take
 from chatelier.core.generation.placing import Placing
 from chatelier.core.generation.run import Workshop
 from chatelier.core.generation.workflow_commands import wanted_run
@@ -155,7 +155,7 @@ class World:
         """Raises BadInput."""
         self.events += 1
         event = f"event {self.events}"
-        terms = Terms(open_orders=OPEN_ORDERS, all_orders=all_orders, queue_seconds=QUEUE_SECONDS)
+        terms = Terms(own=Bounds(open_orders=OPEN_ORDERS), all_orders=all_orders, queue_seconds=QUEUE_SECONDS)
         to = Address(chat=CHAT, sender=f"fake:{person}", reply_to="1")
         wanted = wanted_run(PICTURE, {"prompt": event})
 

@@ -14,13 +14,17 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Route
 
 from chatelier import (
+    JOBS,
     Backend,
     Call,
     Clock,
     Command,
+    Entry,
     Event,
+    Job,
     Kind,
     Option,
+    Person,
     Platform,
     Query,
     Record,
@@ -40,10 +44,11 @@ from chatelier import (
 )
 from chatelier.core.cli.serve import listening
 from chatelier.core.errors import SettingsError
+from chatelier.core.people.people import PEOPLE
 from chatelier.core.plugins import Plugins
 from chatelier.core.settings import load
 from chatelier.core.workflows.workflow import Loaded
-from chatelier.testing import PICTURE, FakeBackend, FakePlatform, FakeStore, Parts, running
+from chatelier.testing import PICTURE, FakeBackend, FakeClock, FakePlatform, FakeStore, Parts, running
 
 
 async def said(network: FakePlatform, text: str, *, picture: bool = False) -> str:
@@ -303,3 +308,100 @@ async def test_admit_is_asked_about_each_call_and_the_first_refusal_is_shown(tmp
         assert await said(network, "/hello") == "Members only."
         assert await said(network, "/hello") == "Hello from a plugin."
     assert lenient.asked == strict.asked == [("ada", "hello")] * 2
+
+
+# --- points
+
+
+class Club:
+    """Everybody is a member; what they hold, what a run costs and their tier is said by the test."""
+
+    def __init__(self, holding: int | None = None, price: int | None = None, tier: str | None = None) -> None:
+        self.said: dict[str, Any] = {"holding": holding, "price": price, "tier": tier}
+        self.asked: list[str] = []
+        self.moved: list[Entry] = []
+
+    def _answer(self, hook: str) -> Any:
+        self.asked.append(hook)
+        answer = self.said[hook]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @hookimpl
+    async def holding(self, person: Person) -> Any:
+        return self._answer("holding")
+
+    @hookimpl
+    def price(self, job: Job) -> Any:
+        return self._answer("price")
+
+    @hookimpl
+    def tier(self, person: Person) -> Any:
+        return self._answer("tier")
+
+    @hookimpl
+    def points_moved(self, entry: Entry) -> None:
+        self.moved.append(entry)
+
+
+async def allowance_there(runtime: Runtime) -> int:
+    (person,) = await runtime.store.find(PEOPLE, order="created")
+    return (await runtime.points.allowance(person)).maximum
+
+
+async def test_holding_makes_the_allowance_larger_and_is_kept_for_a_while(tmp_path: Path) -> None:
+    network, one, other = FakePlatform(), Club(holding=1_000_000), Club(holding=540)
+    async with running(tmp_path, Parts([network], commands=[HELLO]), one, other) as runtime:
+        await said(network, "/hello")
+        assert await allowance_there(runtime) == 2_222_000
+        one.said["holding"] = 0
+        assert await allowance_there(runtime) == 2_222_000
+        assert one.asked.count("holding") == 1
+
+
+async def test_holding_that_fails_is_what_it_was(tmp_path: Path) -> None:
+    network, club = FakePlatform(), Club(holding=1_000_000)
+    clock = FakeClock()
+    async with running(tmp_path, Parts([network], commands=[HELLO]), club, clock=clock) as runtime:
+        await said(network, "/hello")
+        assert await allowance_there(runtime) == 2_221_000
+        club.said["holding"] = RuntimeError("away")
+        await clock.advance(901)
+        assert await allowance_there(runtime) == 2_221_000
+        club.said["holding"] = -5
+        await clock.advance(901)
+        assert await allowance_there(runtime) == 2_221_000
+        club.said["holding"] = None
+        await clock.advance(901)
+        assert await allowance_there(runtime) == 370_000
+
+
+async def test_points_moved_is_told_of_each_entry_and_price_is_charged_as_it_is(tmp_path: Path) -> None:
+    network, club = FakePlatform(), Club(price=7_500)
+    async with running(tmp_path, Parts([network], backends=[FakeBackend()]), club) as runtime:
+        await said(network, "/make a fox", picture=True)
+        (job,) = await runtime.store.find(JOBS, order="created")
+        assert (job.share, job.cost) == (7_500, 7_500)
+        await network.until(lambda: any(entry.kind == "capture" for entry in club.moved))
+        assert [entry.kind for entry in club.moved] == ["opening", "hold", "capture"]
+
+
+@pytest.mark.parametrize("price", [RuntimeError("away"), -1, "much", 10**13])
+async def test_price_that_is_none_leaves_the_workflows_own(price: Any, tmp_path: Path) -> None:
+    network, club = FakePlatform(), Club(price=price)
+    async with running(tmp_path, Parts([network], backends=[FakeBackend()]), club) as runtime:
+        await said(network, "/make a fox", picture=True)
+        (job,) = await runtime.store.find(JOBS, order="created")
+        assert job.price is not None
+        assert job.price.second == 3_000
+
+
+async def test_tier_has_limits_of_its_own(tmp_path: Path) -> None:
+    network, club = FakePlatform(), Club(tier="gold")
+    tiers = {"gold": {"daily_orders": 1}}
+    async with running(tmp_path, Parts([network], backends=[FakeBackend()]), club, settings={"tiers": tiers}):
+        await said(network, "/make a fox", picture=True)
+        assert "one order today" in await said(network, "/make a fox")
+        club.said["tier"] = "nobody knows it"
+        await said(network, "/make a fox", picture=True)

@@ -14,7 +14,7 @@ from chatelier.core.chat.buttons import ACTIONS
 from chatelier.core.chat.inbox import ARRIVALS, Inbox
 from chatelier.core.chat.outbox import MESSAGES, Address, post
 from chatelier.core.generation.jobs import ATTEMPTS, ORDERS, RESULTS, AttemptRow, result_owner
-from chatelier.core.generation.orders import Terms, end, take
+from chatelier.core.generation.orders import Bounds, Terms, end, take
 from chatelier.core.generation.workflow_commands import wanted_run
 from chatelier.core.housekeeping import ROUND_SECONDS, Housekeeping
 from chatelier.core.media.made import MADE, note_made
@@ -64,7 +64,7 @@ class House:
 
     async def order(self, event: Event, files: Sequence[Blob] = ()) -> Job:
         wanted = replace(wanted_run(PICTURE, {"prompt": "a fox"}), files={blob.sha256: blob for blob in files})
-        terms = Terms(open_orders=1_000, all_orders=1_000, queue_seconds=60)
+        terms = Terms(own=Bounds(open_orders=1_000), all_orders=1_000, queue_seconds=60)
 
         async def work(tx: Any) -> Job:
             order = await take(tx, "ada", Address.of(event), event.keys[0], [wanted], terms, command="make")

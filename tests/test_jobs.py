@@ -26,7 +26,7 @@ from chatelier.core.chat.outbox import MESSAGES, Address
 from chatelier.core.errors import Lost
 from chatelier.core.generation import words
 from chatelier.core.generation.jobs import ATTEMPTS, ORDERS
-from chatelier.core.generation.orders import Terms, cancel_job, end, take
+from chatelier.core.generation.orders import Bounds, Terms, cancel_job, end, take
 from chatelier.core.generation.queue import status_lines
 from chatelier.core.generation.results import info
 from chatelier.core.generation.workflow_commands import wanted_run
@@ -631,7 +631,7 @@ async def test_what_is_said_about_a_cancel_that_comes_too_late(world: World) -> 
 async def test_an_order_of_several_jobs_closes_with_the_last_one(world: World) -> None:
     to = Address(chat=CHAT, sender="fake:ada")
     wanted = [wanted_run(PICTURE, {"prompt": str(n)}) for n in range(2)]
-    terms = Terms(open_orders=1, all_orders=1_000, queue_seconds=60)
+    terms = Terms(own=Bounds(open_orders=1), all_orders=1_000, queue_seconds=60)
     order = await world.store.atomically(lambda tx: take(tx, "ada", to, "e", wanted, terms, command="make"))
     first, second = order.jobs
 

@@ -7,12 +7,15 @@ from typing import Literal
 from ..chat.messages import Value
 from ..chat.outbox import Address
 from ..media.blob import Blob
+from ..points.prices import Price
+from ..points.scenarios import Payer
 from ..storage import Kind, Leased, Query, Reads, Record, Time, Tx
 from ..workflows.workflow import Graph
 from .backend import Output
 
 State = Literal["queued", "submitting", "submitted", "running", "storing", "done", "failed", "expired", "cancelled"]
 Origin = Literal["chat", "api", "batch"]
+Settles = Literal["each", "whole"]
 CLAIMS = 3
 """At this claim without progress in between a job is failed: it crashed whoever took it before.
 
@@ -24,6 +27,8 @@ class Order(Record):
     """What one message asked for. jobs: its jobs, in order. card: the message that shows its progress.
 
     to: where it is delivered. origin: set by the server, never by a client.
+    payer: who pays; None where points are off. settles: each job when it ends, or the whole order when it closes.
+    group: whose limits it counts against, beside the person's; "" outside of one.
     """
 
     person: str
@@ -34,6 +39,9 @@ class Order(Record):
     card: str
     state: Literal["open", "closed"] = "open"
     origin: Origin = "chat"
+    payer: Payer | None = None
+    settles: Settles = "each"
+    group: str = ""
     created: Time
 
 
@@ -62,6 +70,9 @@ class Job(Leased):
     claims: since the last progress. cancel: somebody asked for it; who holds the job sees to it.
     tried: backends where an attempt came to nothing. memory: bytes of the largest device that was too small, 0 for none.
     outputs: what the backend has, from *storing* on. run_ms: by the backend's clock. expires: a job that waits longer lapses.
+    tokens: that a language model used, as the backend says.
+    price: what it costs to run; None for nothing. In millipoints: share: of the order's hold. cost: what it came to once it was
+    done. written_off: of that, what nobody had.
     until: an attempt that was submitted is stopped then; set anew when it begins to run.
     """
 
@@ -93,6 +104,11 @@ class Job(Leased):
     notes: tuple[str, ...] = ()
     words: str = ""
     run_ms: int = 0
+    tokens: int = 0
+    price: Price | None = None
+    share: int = 0
+    cost: int = 0
+    written_off: int = 0
     created: Time
     expires: Time
     started: Time | None = None
@@ -141,10 +157,16 @@ class Result(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload(Record):
-    """A person's open orders, and how many of their jobs are open: the record that a limit is guarded by. key: the person's."""
+    """Open orders, and how many of their jobs are open: the record that a limit is guarded by. key: the person's, or "group:" and
+    the group's.
+
+    day: when the latest order was taken, in UTC. today: how many were on that day.
+    """
 
     orders: tuple[str, ...] = ()
     jobs: int = 0
+    day: str = ""
+    today: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,8 @@
 """Sentences about orders and jobs, as people see them. Markdown; what people typed is escaped."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from ..chat.markup import escape
@@ -92,10 +94,25 @@ def card_storing(title: str) -> str:
     return f"**{escape(title)}**\n{'▰' * BAR_CELLS} Fetching the result …"
 
 
-def too_many_orders(most: int) -> str:
-    """The limit and what to do."""
-    running = "one order" if most == 1 else f"{most} orders"
-    return f"You have {running} open, which is the most at once. Wait for one, or cancel one with /status."
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of a person or of a group, and what to do. who: "You have"."""
+
+    who: str
+    way_out: str
+
+    def at_once(self, most: int) -> str:
+        running = "one order" if most == 1 else f"{most} orders"
+        return f"{self.who} {running} open, which is the most at once. {self.way_out}"
+
+    def a_day(self, most: int, now: datetime) -> str:
+        left = span((datetime.combine(now.date() + timedelta(days=1), time(), UTC) - now).total_seconds())
+        made = "one order" if most == 1 else f"{most} orders"
+        return f"{self.who} made {made} today, which is the most a day. The next day begins in {left}, at 00:00 UTC."
+
+
+OWN = Limits("You have", "Wait for one, or cancel one with /status.")
+SHARED = Limits("The people of this group have", "Wait until one of them ends, or write to me alone.")
 
 
 def ended_badly(job: "Job", state: str, why: str) -> str:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..chat.buttons import Verb
@@ -9,13 +10,17 @@ from ..commands.call import Call, Work
 from ..commands.command import Command
 from ..errors import BadInput
 from ..media.blob import Blob
+from ..people.people import Person
+from ..points.prices import Quote
+from ..points.service import group_of
+from ..settings.points import TierSettings
 from ..storage import Tx
 from ..workflows.binding import bind, options_of
 from ..workflows.catalogue import Catalogue
 from ..workflows.workflow import Workflow
 from . import words
-from .jobs import Job
-from .orders import Terms, Wanted, take
+from .jobs import RUNS, Job
+from .orders import Bounds, Terms, Wanted, draft, take
 
 if TYPE_CHECKING:
     from ..gateway import Runtime
@@ -50,7 +55,7 @@ async def order(call: Call, workflow: Workflow, values: Mapping[str, Any], work:
 
 async def order_all(call: Call, wanted: Sequence[Wanted], work: Work | None = None) -> None:
     """The same for several runs, which are one order."""
-    terms = terms_of(call.runtime)
+    terms = await terms_of(call, wanted)
 
     async def accept(tx: Tx) -> None:
         if work is not None:
@@ -80,9 +85,43 @@ def wanted_run(workflow: Workflow, values: Mapping[str, Any], draw: Callable[[],
     return Wanted(workflow=workflow, values=bound.values, graph=bound.graph, files=files)
 
 
-def terms_of(runtime: "Runtime") -> Terms:
+async def terms_of(call: Call, wanted: Sequence[Wanted]) -> Terms:
+    """The limits and the prices that these runs are ordered under, as they are now."""
+    runtime, group = call.runtime, group_of(call.chat)
+    limits, points = runtime.settings.limits, runtime.points
+    terms = Terms(
+        own=await own_bounds(runtime, call.person),
+        all_orders=limits.all_orders,
+        queue_seconds=limits.queue_seconds,
+        group=group,
+        shared=Bounds(open_orders=limits.group_open_orders, daily_orders=limits.group_daily_orders),
+    )
+    if not points.enabled:
+        return terms
+    quotes = await quotes_of(call, wanted)
+    return replace(terms, charges=await points.charges(call.person, call.chat, quotes), quote_over=points.quote_over)
+
+
+async def quotes_of(call: Call, wanted: Sequence[Wanted]) -> list[Quote]:
+    """What each run will likely cost."""
+    runs = {one.workflow.name: await call.runtime.store.get(RUNS, one.workflow.name) for one in wanted}
+    quotes = []
+    for one in wanted:
+        known = runs[one.workflow.name]
+        job = draft(one, call.person.key, call.address, call.runtime.clock.now())
+        quotes.append(await call.runtime.points.quote(one.workflow, job, known.run_ms if known else ()))
+    return quotes
+
+
+async def own_bounds(runtime: "Runtime", person: Person) -> Bounds:
+    """The person's limits: those of their tier, else everybody's."""
     limits = runtime.settings.limits
-    return Terms(open_orders=limits.open_orders, all_orders=limits.all_orders, queue_seconds=limits.queue_seconds)
+    name = await runtime.points.tier(person)
+    tier = runtime.settings.tiers.get(name) or TierSettings()
+    return Bounds(
+        open_orders=limits.open_orders if tier.open_orders is None else tier.open_orders,
+        daily_orders=limits.daily_orders if tier.daily_orders is None else tier.daily_orders,
+    )
 
 
 def again(runtime: "Runtime", job: Job, changes: Mapping[str, Any]) -> tuple[Workflow, dict[str, Any]]:

@@ -7,16 +7,13 @@ from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
 from ..errors import SettingsError
+from .points import PointsSettings, TierSettings
+from .section import Count, Days, Minutes, Seconds, Section
 
 M = TypeVar("M", bound=BaseModel)
-
-Count = Annotated[int, Field(ge=1)]
-Days = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
-Minutes = Annotated[float, Field(gt=0)]
 
 
 def _handle(text: str) -> str:
@@ -43,12 +40,6 @@ def _leads_somewhere(url: str) -> bool:
 
 Handle = Annotated[str, AfterValidator(_handle)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
-
-
-class Section(BaseModel):
-    """The base for a plugin's settings: frozen, strict about names, and silent about values in errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Http(Section):
@@ -101,6 +92,13 @@ class Limits(Section):
     open_edits: Count = Field(
         default=3,
         description="Changes to pictures that a person may have waiting or at work at a time; of videos as many.",
+    )
+    daily_orders: int = Field(default=0, ge=0, description="Orders that a person may make a day, in UTC; 0: no limit.")
+    group_open_orders: int = Field(
+        default=0, ge=0, description="Orders that a group's people may have waiting or running there; 0: no limit."
+    )
+    group_daily_orders: int = Field(
+        default=0, ge=0, description="Orders that a group's people may make there a day; 0: no limit."
     )
     all_orders: Count = Field(
         default=1000,
@@ -178,6 +176,10 @@ class Settings(Section):
     workflows: WorkflowSettings = Field(default_factory=WorkflowSettings, description="The operator's own workflows.")
     plugins: PluginSettings = Field(default_factory=PluginSettings, description="Which plugins are loaded.")
     limits: Limits = Field(default_factory=Limits, description="What one person, message, picture or job may take.")
+    tiers: dict[str, TierSettings] = Field(
+        default_factory=dict, description="Limits by tier; plugins say who is in which."
+    )
+    points: PointsSettings = Field(default_factory=PointsSettings, description="Who pays for what, and how much.")
     media: MediaSettings = Field(default_factory=MediaSettings, description="How pictures and videos are worked on.")
     retention: Retention = Field(default_factory=Retention, description="How long things are kept.")
 

@@ -49,12 +49,12 @@ def nearest(typed: str, known: Iterable[str]) -> str:
 
 
 def unknown(key: Key, siblings: Iterable[str], everywhere: Iterable[Key]) -> str:
-    """For a name that no model has: a near one beside it, else the same name elsewhere, else what there is."""
+    """For a name that no model has: the same name elsewhere, else a near one beside it, else what there is."""
     siblings, name = list(siblings), str(key[-1])
-    if meant := nearest(name, siblings):
-        return f'unknown setting; did you mean "{meant}"?'
     if other := next((other for other in everywhere if other[-1] == name), None):
         return f'unknown setting; did you mean "{dotted(other)}"?'
+    if meant := nearest(name, siblings):
+        return f'unknown setting; did you mean "{meant}"?'
     if siblings:
         return f"unknown setting; known here: {', '.join(sorted(siblings))}"
     return "unknown setting; nothing is known here"

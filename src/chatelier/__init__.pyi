@@ -72,6 +72,8 @@ from .core.media import Blob
 from .core.media.fetch import NotServed, fetch
 from .core.media.references import refer, release
 from .core.outcome import Outcome, job_of, latest_media, outcome_of
+from .core.people.people import Person
+from .core.points.ledger import Entry
 from .core.sessions.session import close_question
 from .core.settings import Retention, Section, Settings
 from .core.storage import (
@@ -137,6 +139,7 @@ __all__ = [
     "Document",
     "Edits",
     "Ended",
+    "Entry",
     "Event",
     "Exists",
     "Figures",
@@ -168,6 +171,7 @@ __all__ = [
     "Outgoing",
     "Output",
     "Paid",
+    "Person",
     "PlainDialect",
     "Platform",
     "Pressed",

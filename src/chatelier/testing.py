@@ -5,8 +5,19 @@ from .core.testing.backend_suite import BACKEND_CHECKS, Bench, MakeBackend
 from .core.testing.clock import FakeClock, settle
 from .core.testing.gateway import PICTURE, Parts, running
 from .core.testing.logs import sent_to
+from .core.testing.network import (
+    Cuts,
+    Echoes,
+    Garbles,
+    Groups,
+    HoldsBack,
+    MakeNetwork,
+    Network,
+    Threads,
+    Visible,
+    Waits,
+)
 from .core.testing.platform import ROOMY, FakePlatform, with_capabilities
-from .core.testing.network import Cuts, Echoes, Garbles, Groups, HoldsBack, MakeNetwork, Network, Threads, Visible, Waits
 from .core.testing.platform_suite import PLATFORM_CHECKS, Finding, check_platform
 from .core.testing.quality import exemptions
 from .core.testing.scripted import ScriptedGateway

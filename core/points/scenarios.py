@@ -1,0 +1,78 @@
+"""Who pays: decided by the server from who asks and where, never by what a client sends."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import BadInput
+from ..storage import Kind, Record, Tx
+from . import words
+from .amounts import POINT
+from .holds import free_in, set_aside
+from .ledger import Books, allowance_of, pool_of, purchased_of
+
+Scenario = Literal["flat", "api", "cook", "house", "user", "standard"]
+Mode = Literal["house", "user", "ghost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group(Record):
+    """How a group pays. key: its network and the network's own id, "telegram/-100".
+
+    mode: house: the pool pays all. user: the person's allowance pays first, the pool the rest. ghost: as if there were no pool.
+    """
+
+    mode: Mode = "ghost"
+
+
+GROUPS = Kind(name="groups", record=Group)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floors:
+    """Millipoints. Below these nothing is begun; under `api_warning` the API says so."""
+
+    api: int = 50 * POINT
+    api_warning: int = 1_000 * POINT
+    cook: int = 100 * POINT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payer:
+    """scenario: why these accounts pay. sources: in this order. floor: millipoints that they must have in all."""
+
+    scenario: Scenario
+    sources: tuple[str, ...]
+    floor: int = 0
+
+
+def payer_of(
+    person: str, group: str, mode: Mode, *, origin: Literal["chat", "api", "batch"], purchased: bool, floors: Floors
+) -> Payer:
+    """group: "" outside of one. purchased: the price is one that only purchased points pay."""
+    allowance, own = allowance_of(person), purchased_of(person)
+    if purchased:
+        return Payer(scenario="flat", sources=(own,))
+    if origin == "api":
+        return Payer(scenario="api", sources=(own,), floor=floors.api)
+    if origin == "batch":
+        return Payer(scenario="cook", sources=(own,), floor=floors.cook)
+    if group and mode == "house":
+        return Payer(scenario="house", sources=(pool_of(group),))
+    if group and mode == "user":
+        return Payer(scenario="user", sources=(allowance, pool_of(group)))
+    return Payer(scenario="standard", sources=(allowance, own))
+
+
+async def hold_for(books: Books, order: str, person: str, payer: Payer, amount: int) -> None:
+    """Set the amount aside. Raises BadInput, in words that say what to do, where it cannot be had."""
+    free = await free_in(books, payer.sources)
+    if free < max(amount, payer.floor):
+        own = allowance_of(person)
+        rule = books.allowance(await books.balance(own)) if own in payer.sources else None
+        raise BadInput(words.not_enough(payer.scenario, free, amount, payer.floor, rule, books.tx.now))
+    await set_aside(books, order, payer.sources, amount, actor=person)
+
+
+async def mode_of(tx: Tx, group: str) -> Mode:
+    found = await tx.get(GROUPS, group) if group else None
+    return found.mode if found else "ghost"

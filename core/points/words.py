@@ -1,0 +1,82 @@
+"""What people read about points. Markdown; what people typed is escaped."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from .amounts import in_points, shown
+
+if TYPE_CHECKING:
+    from .allowance import Allowance
+    from .scenarios import Scenario
+
+OFF = "Points are switched off here: everything is free."
+
+
+GIFT_TO_SELF = "You cannot give points to yourself."
+NO_VOUCHER = "There is no such code. Copy it whole, as it was given to you."
+VOUCHER_TWICE = "You have redeemed that code already."
+VOUCHER_USED = "That code was redeemed already."
+VOUCHER_OLD = "That code is too old."
+
+
+def not_that_much(have: int, wanted: int) -> str:
+    return f"You have {in_points(have)} that can be moved, not {shown(wanted)}. An allowance cannot; get more with /buy or /redeem."
+
+
+def no_amount(typed: str) -> str:
+    return (
+        f"{typed!r} is no amount of points. Write a number above zero with at most three decimals, such as 25 or 2.5."
+    )
+
+
+def about(likely: int) -> str:
+    """On the card of an order that is not cheap."""
+    return f"about {in_points(likely)}; it costs nothing while it waits, or if you cancel it"
+
+
+def too_little(account: str) -> str:
+    return f"There are too few points in {account}."
+
+
+def not_enough(
+    scenario: "Scenario", free: int, need: int, floor: int, allowance: "Allowance | None", now: datetime
+) -> str:
+    """Why, and what to do. free, need, floor: millipoints. allowance: of a person, where it would pay."""
+    if need <= free < floor:
+        return f"{_WHO[scenario]} {in_points(free)}, and at least {in_points(floor)} are asked for to begin. {_WAYS[scenario]}"
+    why = f"That needs {in_points(need)}, and {_HAVE[scenario]} {shown(free)}."
+    when = ""
+    if allowance is not None and free < need <= allowance.maximum:
+        when = f" Your allowance will do in about {_refilled(allowance, need - free, now)}."
+    return f"{why}{when} {_WAYS[scenario]}"
+
+
+def _refilled(allowance: "Allowance", missing: int, now: datetime) -> str:
+    """The time until so much more has been refilled."""
+    a_cycle = max(1, allowance.maximum // allowance.cycles)
+    more = timedelta(seconds=allowance.seconds) * (-(-missing // a_cycle) - 1)
+    return span(allowance.next_refill(now) - now + more)
+
+
+def span(wait: timedelta) -> str:
+    minutes = max(1, round(wait.total_seconds() / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min".replace(" 0 min", "")
+
+
+_WHO = {"api": "The account of this key has", "cook": "You have purchased"}
+_HAVE = {
+    "flat": "you have purchased",
+    "api": "the account of this key has purchased",
+    "cook": "you have purchased",
+    "house": "the pool of this group has",
+    "user": "your allowance and the pool of this group have",
+    "standard": "you have",
+}
+_WAYS = {
+    "flat": "Only purchased points pay for this; get some with /buy or /redeem.",
+    "api": "Get more with /buy or /redeem.",
+    "cook": "Get more with /buy or /redeem.",
+    "house": "Anybody may fill the pool with /donate, or write to me alone.",
+    "user": "Anybody may fill the pool with /donate, or write to me alone.",
+    "standard": "Get more with /buy or /redeem, or ask for something smaller.",
+}
