@@ -84,8 +84,14 @@ class Account:
             cards = Cards(self._store, self._queue, line, self.name, self._previews, self._clock)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.connection.run(), name=f"connection {self.name}")
-                tasks.create_task(line.run(), name=f"line {self.name}")
+                tasks.create_task(self._send(line), name=f"line {self.name}")
                 tasks.create_task(cards.run(), name=f"cards {self.name}")
+
+    async def _send(self, line: Line) -> None:
+        try:
+            await line.run()
+        finally:
+            self._line = None  # nothing more is begun for it
 
     async def begin(self, tx: Tx, row: Message, before: Message | None) -> Message:
         """`Line.begin`, where the account is held here."""

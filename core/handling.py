@@ -42,7 +42,7 @@ from .log import context, get_logger
 from .people.people import PEOPLE, Person, person_of
 from .sessions.session import Session, ask, session_of
 from .storage import Tx
-from .supervise import OutOfTime, Swallowed, guarded, reason
+from .supervise import OutOfTime, apart, reason
 
 if TYPE_CHECKING:
     from .gateway import Runtime
@@ -176,6 +176,8 @@ class Handling:
         for task, arrival in earlier.items():
             if arrival is not None:
                 task.cancel()
+        for album in self._albums.values():
+            album.is_replaced = album.is_replaced or album.line == line
         return (self._spawn(self._drop(earlier), None, line),)
 
     def _join(self, part: Arrival, key: AlbumKey, line: Line) -> None:
@@ -185,7 +187,7 @@ class Handling:
             album.parts.append(part)
             album.last_at = now
         else:
-            self._albums[key] = album = Album([part], now)
+            self._albums[key] = album = Album([part], now, line)
             self._spawn(self._joined(album, key, dict(self._lines.get(line, {})), line), None, line)
 
     async def _joined(self, album: Album, key: AlbumKey, earlier: Tasks, line: Line) -> None:
@@ -199,11 +201,19 @@ class Handling:
         except ChatelierError as away:
             log.warning("album waits for its leases to lapse", reason=str(away))
             return
+        if album.is_replaced:
+            await self._replaced(arrival)
+            return
+        meant = self._meant(arrival.event)
+        before = self._before(earlier, meant, line)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - see `_join`
-        self._tasks[task] = self._lines[line][task] = arrival
-        meant = self._meant(arrival.event)
-        await self._in_turn(self._before(earlier, meant, line), arrival, meant)
+        self._tasks[task] = arrival
+        if meant is not None and meant.command.overlap == "concurrent":
+            self._leave(task, line)
+        else:
+            self._lines[line][task] = arrival
+        await self._in_turn(before, arrival, meant)
 
     def _spawn(
         self, work: Coroutine[None, None, None], arrival: Arrival | None, line: Line | None = None
@@ -219,21 +229,30 @@ class Handling:
     def _done(self, task: asyncio.Task[None], line: Line | None) -> None:
         del self._tasks[task]
         if line is not None:
-            del self._lines[line][task]
-            if not self._lines[line]:
-                del self._lines[line]
+            self._leave(task, line)
+
+    def _leave(self, task: asyncio.Task[None], line: Line) -> None:
+        """Nobody waits for it any more."""
+        tasks = self._lines.get(line, {})
+        tasks.pop(task, None)
+        if not tasks:
+            self._lines.pop(line, None)
 
     async def _drop(self, replaced: Tasks) -> None:
         """Wait until these handlers stopped; what they did not answer is not answered any more."""
         if replaced:
             await asyncio.wait(replaced)
         for earlier in filter(None, replaced.values()):
-            try:
-                await self.runtime.store.atomically(partial(self._finish_replaced, earlier))
-            except Lost:
-                continue  # it was answered in time
-            except ChatelierError as away:
-                log.warning("replaced event will be handled after all", arrival=earlier.key, error=str(away))
+            await self._replaced(earlier)
+
+    async def _replaced(self, earlier: Arrival) -> None:
+        """It is not answered, unless it was already."""
+        try:
+            await self.runtime.store.atomically(partial(self._finish_replaced, earlier))
+        except Lost:
+            pass
+        except ChatelierError as away:
+            log.warning("replaced event will be handled after all", arrival=earlier.key, error=str(away))
 
     async def _finish_replaced(self, earlier: Arrival, tx: Tx) -> None:
         await finish(tx, earlier, self.runtime.owner, words=chat_words.REPLACED)
@@ -242,17 +261,12 @@ class Handling:
         runtime = self.runtime
         with context(event=arrival.key):
             try:
-                if before:
-                    async with self._lease(arrival):
+                async with Lease(runtime.store, ARRIVALS, arrival, clock=runtime.clock) as lease:
+                    if before:
                         await asyncio.wait(before)
-                async with self._lease(arrival, runtime.patience.handler):
-                    await guarded(self._handle(arrival, meant))
+                    lease.limit(runtime.patience.handler)
+                    await apart(self._handle(arrival, meant))
                 self.handled += 1
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                await self._failed(arrival, Swallowed("it was cancelled from within"))
             except Lost as lost:
                 log.info("event taken over", reason=str(lost))
             except OutOfTime:
@@ -262,9 +276,6 @@ class Handling:
                 log.warning("event waits for the store", error=str(away))
             except Exception as error:  # noqa: BLE001 - a command's handler may raise anything; three tries, then it is set aside
                 await self._failed(arrival, error)
-
-    def _lease(self, arrival: Arrival, body_seconds: float | None = None) -> Lease[Arrival]:
-        return Lease(self.runtime.store, ARRIVALS, arrival, clock=self.runtime.clock, body_seconds=body_seconds)
 
     async def _failed(self, arrival: Arrival, error: Exception) -> None:
         log.error("handler failed", tries=arrival.tries, reason=reason(error), exc_info=error)

@@ -76,8 +76,6 @@ class Lease(Generic[L]):
     It is extended every third of its time. When it is lost, or could not be extended until its time was over, the body is
     cancelled and the `async with` raises Lost. The record is not given back at the end; a last transaction of the body that
     sets `owner` to "" is no loss.
-
-    body_seconds: the body is cancelled then, and the `async with` raises OutOfTime.
     """
 
     def __init__(
@@ -88,35 +86,32 @@ class Lease(Generic[L]):
         *,
         clock: Clock,
         seconds: float = LEASE_SECONDS,
-        body_seconds: float | None = None,
     ) -> None:
         self._store = store
         self._kind = kind
         self._record = record
         self._clock = clock
         self._seconds = seconds
-        self._body_seconds = body_seconds
         self._since = clock.monotonic()
         self._alarm = asyncio.Timeout(None)
         self._error: BaseException | None = None
-        self._timers: list[Timer] = []
+        self._next: Timer | None = None
+        self._limit: Timer | None = None
+        self._is_over = False
         self._beating: asyncio.Task[bool] | None = None
 
     async def __aenter__(self) -> Self:
         await self._alarm.__aenter__()
         self._wind()
-        if self._body_seconds is not None:
-            late = OutOfTime("it takes too long")
-            self._timers.append(self._clock.call_later(self._body_seconds, lambda: self._ring(late)))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for timer in self._timers:
+        self._is_over = True  # a beat that is done already may still have to say so
+        for timer in filter(None, (self._next, self._limit)):
             timer.cancel()
         if self._beating is not None:
-            self._beating.remove_done_callback(self._beaten)
             self._beating.cancel()
         try:
             # asyncio's own timeout does the hard part: to tell the alarm's cancellation from one that comes from outside.
@@ -127,12 +122,17 @@ class Lease(Generic[L]):
             if self._beating is not None:
                 await asyncio.wait({self._beating})
 
+    def limit(self, seconds: float) -> None:
+        """From now on the body may take so long; then it is cancelled, and the `async with` raises OutOfTime."""
+        late = OutOfTime("it takes too long")
+        self._limit = self._clock.call_later(seconds, lambda: self._ring(late))
+
     async def held(self, tx: Tx) -> L:
         """The record as it is now; the first thing each transaction of the holder reads. Raises Lost."""
         return await held(tx, self._kind, self._record.key, self._record.owner, self._record.fence)
 
     def _wind(self) -> None:
-        self._timers[:1] = [self._clock.call_later(self._seconds / BEATS_A_LEASE, self._tick)]
+        self._next = self._clock.call_later(self._seconds / BEATS_A_LEASE, self._tick)
 
     def _tick(self) -> None:
         self._beating = asyncio.create_task(self._beat(), name=f"lease of {self._kind.name} {self._record.key}")
@@ -140,7 +140,10 @@ class Lease(Generic[L]):
 
     def _beaten(self, beat: asyncio.Task[bool]) -> None:
         self._beating = None
-        if beat.cancelled():
+        if self._is_over:
+            if not beat.cancelled():
+                beat.exception()  # it was looked at
+        elif beat.cancelled():
             self._ring(Lost("its heartbeat was cancelled"))
         elif (error := beat.exception()) is not None:
             self._ring(error)
@@ -148,8 +151,10 @@ class Lease(Generic[L]):
             self._wind()
 
     def _ring(self, error: BaseException) -> None:
-        self._error = error
-        self._alarm.reschedule(asyncio.get_running_loop().time())
+        """The first reason counts; the body may be at its cleaning up when there is another."""
+        if self._error is None and not self._is_over:
+            self._error = error
+            self._alarm.reschedule(asyncio.get_running_loop().time())
 
     async def _beat(self) -> bool:
         """False when the body let the record go; raises Lost when somebody else has it or the time is over."""

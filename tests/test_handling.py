@@ -1180,3 +1180,125 @@ async def test_info_tells_a_prompt_whatever_it_begins_with_and_no_files(tmp_path
         told = await at.answer(at.press(at.network.last.button("info")))
         assert "chatelier-like, in oil" in told
         assert not any(file in told for file in job.files)
+
+
+# --- handlers that behave badly when they are stopped
+
+
+def dirty(calls: list[str]) -> Command:
+    """Its cleaning up fails."""
+
+    async def handler(call: Call) -> None:
+        calls.append(str(call.values.get("text")))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the connection is gone already")
+
+    return Command(
+        name="dirty", summary="Fails at the end.", handler=handler, options=(Option(name="text", rest=True),)
+    )
+
+
+def grouped(calls: list[str]) -> Command:
+    """A part of it fails while it waits for all; Python 3.11 takes it for cancelled from then on."""
+
+    async def fail() -> None:
+        raise LookupError("a part")
+
+    async def handler(call: Call) -> None:
+        calls.append("")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(fail())
+        except* LookupError:
+            pass
+        await asyncio.Event().wait()
+
+    return Command(name="grouped", summary="Has parts.", handler=handler)
+
+
+@pytest.mark.parametrize(("make", "said"), [(dirty, "/dirty"), (grouped, "/grouped")])
+async def test_what_takes_too_long_is_run_once_however_it_ends(
+    tmp_path: Path, make: Callable[[list[str]], Command], said: str
+) -> None:
+    calls: list[str] = []
+    async with studio(tmp_path, clock=FakeClock(), commands=[make(calls)]) as at:
+        await at.say(said)
+        await at.pass_time(600)
+        assert len(calls) == 1
+        assert at.network.texts == [chat_words.TOO_LONG]
+
+
+async def test_what_is_replaced_is_not_run_again_though_its_end_fails(tmp_path: Path) -> None:
+    calls: list[str] = []
+    gate = Gate({"overlap": "replace"})
+    gate.open.set()
+    async with studio(tmp_path, clock=FakeClock(), commands=[dirty(calls), gate.command]) as at:
+        await at.say("/dirty 1")
+        await at.pass_time(1)
+        await at.say("/wait 2")
+        await at.pass_time(100)
+        assert calls == ["1"]
+        assert gate.calls == ["2"]
+
+
+async def test_a_stop_is_no_try_though_the_end_fails(tmp_path: Path) -> None:
+    calls: list[str] = []
+    async with studio(tmp_path, clock=FakeClock(), commands=[dirty(calls)]) as at:
+        await at.say("/dirty x")
+        await at.pass_time(1)
+        await at.runtime.handling.stop()
+        (arrival,) = await at.arrivals()
+        assert (arrival.state, arrival.tries) == ("new", 0)
+
+
+async def test_a_lease_goes_on_from_the_waiting_to_the_handling(tmp_path: Path) -> None:
+    """One beat that fails leaves the time of two others."""
+    clock = FakeClock()
+    store = FakeStore(KINDS, clock)
+    first, second = Gate(), Gate(name="after")
+    async with studio(tmp_path, clock=clock, store=store, commands=[first.command, second.command]) as at:
+        await at.say("/wait 1")
+        await at.say("/after 2")
+        await at.pass_time(9)
+        store.trouble = Unavailable("no answer")
+        await at.pass_time(2)
+        store.trouble = None
+        await at.pass_time(8.95)
+        first.open.set()
+        await at.pass_time(0.04)
+        assert second.calls == ["2"]
+        await at.pass_time(9.9)
+        (waiting,) = [arrival for arrival in await at.arrivals() if arrival.state == "new"]
+        assert waiting.due is not None
+        assert (waiting.due - clock.now()).total_seconds() > 5
+
+
+async def album(at: Studio, text: str) -> None:
+    for n in range(2):
+        files = (FileRef(platform="fake", ref=f"{n}"),)
+        await at.network.receive(at.network.event(Said(text="" if n else text, files=files, album="7")))
+
+
+async def test_nobody_waits_for_an_album_of_a_concurrent_command(tmp_path: Path) -> None:
+    gate = Gate({"overlap": "concurrent"})
+    async with studio(tmp_path, clock=FakeClock(), commands=[gate.command]) as at:
+        await album(at, "/wait a")
+        await at.pass_time(5)
+        assert gate.calls == ["a"]
+        await at.say("/help")
+        await at.pass_time(1)
+        assert at.network.texts
+
+
+async def test_an_album_that_still_comes_can_be_replaced(tmp_path: Path) -> None:
+    gate = Gate()
+    instead = Gate({"overlap": "replace"}, name="instead")
+    instead.open.set()
+    async with studio(tmp_path, clock=FakeClock(), commands=[gate.command, instead.command]) as at:
+        await album(at, "/wait a")
+        await at.say("/instead b")
+        await at.pass_time(5)
+        assert (gate.calls, instead.calls) == ([], ["b"])
+        assert chat_words.REPLACED in [arrival.words for arrival in await at.arrivals()]

@@ -251,7 +251,8 @@ async def test_a_body_has_so_much_time_and_no_more(store: FakeStore, clock: Fake
     reached = []
 
     async def body(seconds: float) -> None:
-        async with Lease(store, CHORES, chore, clock=clock, seconds=30, body_seconds=45):
+        async with Lease(store, CHORES, chore, clock=clock, seconds=30) as lease:
+            lease.limit(45)
             await clock.sleep(seconds)
             reached.append(seconds)
 
@@ -263,3 +264,57 @@ async def test_a_body_has_so_much_time_and_no_more(store: FakeStore, clock: Fake
     assert reached == [44]
     assert slow.cancelling() == 0
     assert clock.sleepers == 0
+
+
+async def is_held_by_clock(store: FakeStore, clock: FakeClock) -> bool:
+    due = (await stored(store)).due
+    return due is not None and due > clock.now()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_no_beat_comes_after_the_end_though_the_body_ends_in_the_turn_of_one(
+    store: FakeStore, clock: FakeClock, turns: int
+) -> None:
+    chore = await taken(store)
+
+    async def body() -> None:
+        async with Lease(store, CHORES, chore, clock=clock, seconds=30):
+            await clock.sleep(10)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    task = asyncio.create_task(body())
+    await clock.advance(10)
+    await task
+    await clock.advance(600)
+    assert clock.sleepers == 0
+    assert not await is_held_by_clock(store, clock)
+
+
+async def test_a_body_that_is_late_in_cleaning_up_has_had_too_much_time_whatever_comes_then(
+    store: FakeStore, clock: FakeClock
+) -> None:
+    chore = await taken(store)
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def body() -> None:
+        async with Lease(store, CHORES, chore, clock=clock, seconds=30) as lease:
+            lease.limit(45)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await clock.sleep(20)
+
+    task = asyncio.create_task(body())
+    await clock.advance(44)
+
+    async def remove(tx: Tx) -> None:
+        await tx.delete(CHORES, chore.key)
+
+    await clock.advance(1.5)
+    await store.atomically(remove)
+    await clock.advance(30)
+    with pytest.raises(OutOfTime):
+        await task
+    assert not complaints

@@ -712,3 +712,15 @@ async def test_what_this_process_inserted_is_handed_over_though_another_one_wrot
         await put(store, [Sample(key="more")])
         assert await changes.wait(60)
         assert [record.key for record in changes.fresh()[0]] == ["more"]
+
+
+async def test_a_value_that_sqlite_cannot_hold_leaves_no_unique_key_behind(tmp_path: Path) -> None:
+    async with open_sqlite(f"sqlite://{tmp_path}/x.db", KINDS, SystemClock()) as store:
+
+        async def work(tx: Tx) -> None:
+            with pytest.raises(OverflowError):
+                await tx.insert(SAMPLES, Sample(key="a", name="taken", amount=2**70))
+            await tx.insert(SAMPLES, Sample(key="b", name="taken"))
+
+        await store.atomically(work)
+        assert await store.check() == []

@@ -14,10 +14,15 @@ AlbumKey = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Album:
-    """What has come of it so far. last_at: when the latest message came, on the monotonic clock."""
+    """What has come of it so far. last_at: when the latest message came, on the monotonic clock.
+
+    line: whose person's conversation it has its place in. is_replaced: a later event took its place.
+    """
 
     parts: list[Arrival]
     last_at: float
+    line: tuple[str, str]
+    is_replaced: bool = False
 
 
 def album_of(event: Event) -> AlbumKey | None:

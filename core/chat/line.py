@@ -117,10 +117,11 @@ class Line:
     async def run(self) -> None:
         """Send until cancelled. Raises Lost when the account belongs to another process."""
         changes = self._store.changes(MESSAGES, inserted=True)
-        newest, look_at = "", self._clock.monotonic()
+        newest, look_at, is_behind = "", self._clock.monotonic(), False
         async with asyncio.TaskGroup() as self._tasks:
             while True:
                 fresh, is_all = changes.fresh()
+                is_behind = is_behind or not is_all
                 for row in cast(Sequence[Message], fresh):
                     if row.account == self._platform.name and (row.state == "pending" or row.key in self._begun):
                         self._queue(row)
@@ -129,8 +130,9 @@ class Line:
                         # Everything: what another holder left, and what was committed out of order.
                         await self._load("sending", "")
                         newest, look_at = await self._load("pending", ""), self._clock.monotonic() + LOOK_SECONDS
-                    elif not is_all:
+                    elif is_behind:
                         newest = await self._load("pending", min(newest, moment_of(self._clock.now())))
+                    is_behind = False
                 except (Unavailable, OperatorMust) as away:
                     log.warning("store away", account=self._platform.name, error=str(away))
                     await self._clock.sleep(AWAY_SECONDS)

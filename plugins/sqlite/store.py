@@ -91,7 +91,7 @@ class Pending:
     error: BaseException | None = None
 
     def run(self, tx: SqliteTx) -> None:
-        self.tx, self.result, self.error = tx, None, None
+        self.result, self.error = None, None
         try:
             self.result = self.context.run(self._driven, tx)
         finally:
@@ -323,6 +323,7 @@ class SqliteStore:
                     log.error("a commit may not survive a power cut", path=str(self.path), error=str(error))
                     for pending in batch:
                         pending.fail(OperatorMust(words.DISK.format(path=self.path)))
+                    self._hints.moved_elsewhere({name for pending in batch for name, _ in pending.tx.inserted})
                     batch = []
                 for pending in batch:
                     pending.tell()
@@ -337,6 +338,7 @@ class SqliteStore:
     def _run(self, pending: Pending) -> None:
         """What it did is undone if it raises. Raises what ended the whole transaction."""
         tx = SqliteTx(self._writer, self._tables, self._clock.now(), self._sieve, self._cache)
+        pending.tx = tx
         self._writer.execute("SAVEPOINT work")
         try:
             with said(self.path):

@@ -136,9 +136,12 @@ class SqliteTx:
         text, stored = kind.dump_json(revised(record, 1))
         entered = self._enter(kind, record.key, unique_values(kind, stored))
         row = (text, *table.values(stored), record.key, 1)
-        if not self._connection.execute(table.insert, row).rowcount:
+        try:
+            if not self._connection.execute(table.insert, row).rowcount:
+                raise Exists(f"{kind.name} {record.key!r} is there already")
+        except Exception:  # the transaction stays usable
             self._leave(kind, entered)
-            raise Exists(f"{kind.name} {record.key!r} is there already")
+            raise
         self.inserted.append((kind.name, stored))
         self._keep(kind, stored, text)
         return stored
