@@ -50,6 +50,7 @@ class Said:
     """Plain words, with or without files. A command may be typed in it.
 
     album: the network's group id of an album, or "". reply_to: the id of the message it answers, or "".
+    answered: the handle of the person who wrote that one, where the network says so.
     edited: it takes the place of the message with the same id, if nothing came of that one.
     """
 
@@ -57,6 +58,7 @@ class Said:
     files: tuple[FileRef, ...] = ()
     album: str = ""
     reply_to: str = ""
+    answered: str = ""
     edited: bool = False
     type: Literal["said"] = "said"
 
@@ -156,6 +158,7 @@ class Option:
     rest: it takes all words that are not another option (a prompt). step: values are multiples of it above `minimum`.
     choices: for `choice`. max_length: characters of a text. default: None when there is none.
     advanced: shown after the others and left out of short help.
+    aside: a switch for who knows it: it can be given, and forms and menus do not ask for it.
     subject: the file that the command works on: a link in the text stands for it, and with no file at all the newest one that
     the person has. At most one option of a command.
     """
@@ -173,6 +176,7 @@ class Option:
     max_length: int = LONGEST_TEXT
     rest: bool = False
     advanced: bool = False
+    aside: bool = False
     subject: bool = False
 
 

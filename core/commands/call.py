@@ -23,7 +23,8 @@ from .command import Command
 if TYPE_CHECKING:
     from ..gateway import Runtime
 
-Work = Callable[[Tx], Awaitable[None]]
+Work = Callable[[Tx], Awaitable[Reply | None]]
+"""What it returns is said, too: words that only the transaction knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +112,11 @@ class Call:
                 raise BadInput(chat_words.BUTTON_GONE)
             if closes:
                 await close_question(tx, self.person.key, self.conversation)
-            if work is not None:
-                await work(tx)
+            said = await work(tx) if work is not None else None
             await post(
                 tx,
                 self.address,
-                replies,
+                (*replies, said) if said else replies,
                 cause=f"answer {self.arrival.key}",
                 event=self.arrival.key,
                 begin=self.runtime.begin,

@@ -29,6 +29,7 @@ def form_for(command: Command, values: Mapping[str, Value | None], key: str) -> 
     fields = tuple(
         replace(option, required=False) if isinstance(values.get(option.name), FileRef) else option
         for option in sorted(command.options, key=lambda option: option.advanced)
+        if not option.aside
     )
     names = {option.name for option in fields}
     known = {

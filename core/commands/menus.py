@@ -32,6 +32,7 @@ def menu(command: Command, values: Mapping[str, Value], key: str) -> Reply:
     inputs = [
         Button(label=_label(option, values.get(option.name)), payload=OnInput(key=key, n=n).payload)
         for n, option in enumerate(command.options)
+        if not option.aside
     ]
     rows = [tuple(inputs[start : start + PER_ROW]) for start in range(0, len(inputs), PER_ROW)]
     run = Button(label=words.RUN, payload=Stored(key=key).payload, style="primary")

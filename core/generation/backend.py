@@ -69,7 +69,7 @@ class Ended:
     lost: the backend knows nothing of it any more (it restarted): another attempt may be made.
     words: for a failure, what went wrong in words a person can act on. notes: said beside a success (a part did not run).
     transient: a failure that may pass elsewhere or later. out_of_memory: it is that one: a backend with more may do it.
-    started_at, ended_at: by the backend's clock.
+    started_at, ended_at: by the backend's clock. tokens: that a language model used.
     """
 
     state: Literal["done", "failed", "cancelled", "lost"]
@@ -80,6 +80,7 @@ class Ended:
     out_of_memory: bool = False
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from ..chat.markup import escape
 from ..chat.messages import Button, Media, Reply
 from ..errors import Gone
 from ..media.blob import Blob
+from ..points import words as point_words
 from . import words
 from .jobs import RESULTS, Job, Result
 
@@ -128,6 +129,8 @@ def _times(job: Job) -> Iterator[str]:
         yield f"waited: {max(0.0, (job.started - job.created).total_seconds()):.1f} s"
     if job.run_ms:
         yield f"ran: {job.run_ms / 1000:.1f} s"
+    if job.price is not None and not job.open:
+        yield f"cost: {point_words.cost(job.cost, job.written_off)}"
 
 
 async def result_blob(runtime: "Runtime", key: str) -> bytes:

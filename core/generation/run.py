@@ -419,6 +419,7 @@ class JobRun:
                 job,
                 outputs=outputs,
                 run_ms=run_ms,
+                tokens=max(0, ended.tokens),
                 notes=_each_once(job.notes, ended.notes),
                 started=started,
                 ended=tx.now,
@@ -528,6 +529,7 @@ class JobRun:
                 outputs=(),
                 notes=(),
                 run_ms=0,
+                tokens=0,
                 ended=None,
                 words=sentence,
             )

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..chat.buttons import Verb
+from ..chat.messages import Option, Reply
 from ..commands.call import Call, Work
 from ..commands.command import Command
 from ..errors import BadInput
 from ..media.blob import Blob
 from ..people.people import Person
+from ..points import words as point_words
 from ..points.prices import Quote
 from ..points.service import group_of
 from ..settings.points import TierSettings
@@ -27,15 +29,28 @@ if TYPE_CHECKING:
 
 SEEDS = 2**32
 GROUP = "Make"
+QUOTE = Option(
+    name="quote",
+    type="boolean",
+    description="Only say what it would likely cost",
+    advanced=True,
+    aside=True,
+)
 UPSCALE = "upscale"
 """The workflow that enlarges what others made; where an operator has one of this name, it is theirs."""
 
 
 def command_for(workflow: Workflow) -> Command:
     """The command that a workflow is offered as."""
+    options = options_of(workflow)
+    has_own = any(option.name == QUOTE.name for option in options)
 
     async def handler(call: Call) -> None:
-        await order(call, workflow, call.values)
+        values = dict(call.values)
+        if not has_own and values.pop(QUOTE.name, False):
+            await say_quote(call, wanted_run(workflow, values))
+        else:
+            await order(call, workflow, values)
 
     return Command(
         name=workflow.name,
@@ -43,9 +58,18 @@ def command_for(workflow: Workflow) -> Command:
         summary=(workflow.description or workflow.title).splitlines()[0][:100],
         details=workflow.description,
         handler=handler,
-        options=options_of(workflow),
+        options=(*options, *([] if has_own else [QUOTE])),
         group=GROUP,
     )
+
+
+async def say_quote(call: Call, wanted: Wanted) -> None:
+    """What it would likely cost; nothing is ordered."""
+    if not call.runtime.points.enabled:
+        await call.commit(None, Reply(text=point_words.OFF, private=True))
+        return
+    (quote,) = await quotes_of(call, [wanted])
+    await call.commit(None, Reply(text=point_words.quote(quote.likely, quote.hold), private=True))
 
 
 async def order(call: Call, workflow: Workflow, values: Mapping[str, Any], work: Work | None = None) -> None:

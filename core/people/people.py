@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..keys import token
-from ..storage import Kind, Query, Record, Time, Tx
+from ..storage import Kind, Query, Reads, Record, Time, Tx
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,11 @@ class Person(Record):
 
 
 PEOPLE = Kind(name="people", record=Person, unique=("handles",), queries=(Query((), "created"),))
+
+
+async def person_by(reads: Reads, handle: str) -> Person | None:
+    """The person behind a handle, if they were ever here."""
+    return await reads.get(PEOPLE, handle, by="handles")
 
 
 async def person_of(tx: Tx, handle: str, name: str) -> Person:

@@ -245,6 +245,12 @@ class Books:
         self._changed.clear()
 
 
+async def free_in(reads: Reads, account: str) -> int:
+    """Of an account whose allowance does not refill."""
+    balance = await reads.get(BALANCES, account)
+    return balance.free if balance else 0
+
+
 def moved(source: str, target: str, amount: int) -> tuple[Posting, Posting]:
     """From what is free in one account to another."""
     return Posting(account=source, amount=-amount), Posting(account=target, amount=amount)
@@ -270,14 +276,16 @@ def applied(balance: Balance, posting: Posting, kind: EntryKind, rule: Allowance
     return after
 
 
-async def history(reads: Reads, account: str, limit: int) -> list[Entry]:
-    """The latest entries that touch an account, the newest first, however many there are."""
+async def history(reads: Reads, account: str, limit: int, *, since: datetime | None = None) -> list[Entry]:
+    """The latest entries that touch an account, the newest first, however many there are behind them."""
     balance = await reads.get(BALANCES, account)
     found: dict[str, Entry] = {}
     line = balance.lines if balance else 0
     while line > 0 and len(found) < limit:
         entry = await reads.get(ENTRIES, line_of(account, line), by="lines")
         if entry is not None:
+            if since is not None and entry.at < since:
+                break
             found.setdefault(entry.key, entry)
         line -= 1
     return list(found.values())

@@ -1,6 +1,7 @@
 """Who pays: decided by the server from who asks and where, never by what a client sends."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import BadInput
@@ -12,6 +13,7 @@ from .ledger import Books, allowance_of, pool_of, purchased_of
 
 Scenario = Literal["flat", "api", "cook", "house", "user", "standard"]
 Mode = Literal["house", "user", "ghost"]
+MODES: Mapping[str, Mode] = {"house": "house", "user": "user", "ghost": "ghost"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,16 @@ async def hold_for(books: Books, order: str, person: str, payer: Payer, amount: 
     await set_aside(books, order, payer.sources, amount, actor=person)
 
 
+async def set_mode(tx: Tx, group: str, mode: str) -> None:
+    """From now on. Raises BadInput for a mode that there is not."""
+    if mode not in MODES:
+        raise BadInput(words.no_mode(mode, MODES))
+    found = await tx.get(GROUPS, group) or Group(key=group)
+    chosen = replace(found, mode=MODES[mode])
+    await (tx.replace(GROUPS, chosen) if found.version else tx.insert(GROUPS, chosen))
+
+
 async def mode_of(tx: Tx, group: str) -> Mode:
+    """How a group pays; "ghost" where there is no group."""
     found = await tx.get(GROUPS, group) if group else None
     return found.mode if found else "ghost"

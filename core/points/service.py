@@ -3,21 +3,25 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from ..chat.messages import ChatRef
+from ..chat.messages import ChatRef, Reply
 from ..clock import Clock
 from ..log import get_logger
 from ..people.people import Person
 from ..plugins import Plugins
 from ..settings.points import PointsSettings, PriceSettings
-from ..storage import Store
+from ..storage import Store, Tx
 from ..workflows.workflow import Workflow
+from . import words
 from .allowance import Allowance
 from .amounts import POINT
 from .charging import Charges
-from .ledger import ENTRIES
+from .ledger import ENTRIES, Entry, allowance_of, history, pending_of, purchased_of
+from .moves import bonus
 from .prices import Price, Quote, listed, quoted
+from .report import Report, report
 from .scenarios import Floors
 
 if TYPE_CHECKING:
@@ -97,6 +101,23 @@ class Points:
             return ""
         answer = await self._plugins.first("tier", seconds=HOOK_SECONDS, person=person)
         return str(answer.value) if answer else ""
+
+    async def welcome(self, person: Person, tx: Tx) -> Reply | None:
+        """The points that everybody is given once, and words about them; None where they were given already."""
+        amount = _up(self.settings.tutorial) if self.enabled else 0
+        if not amount or not await bonus(tx, person.key, amount, what="tutorial"):
+            return None
+        return Reply(text=words.welcome(amount))
+
+    async def report(self, person: Person) -> Report:
+        """What they have now."""
+        return await report(self._store, person.key, await self.allowance(person), self._clock.now())
+
+    async def history(self, person: Person, limit: int) -> tuple[list[Entry], tuple[str, ...]]:
+        """The latest entries that touch the person's accounts, the newest first; and those accounts."""
+        accounts = (allowance_of(person.key), purchased_of(person.key), pending_of(person.key))
+        found = {entry.key: entry for account in accounts for entry in await history(self._store, account, limit)}
+        return sorted(found.values(), key=attrgetter("place"), reverse=True)[:limit], accounts
 
     # --- prices
 

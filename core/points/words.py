@@ -1,5 +1,6 @@
 """What people read about points. Markdown; what people typed is escaped."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,10 @@ def not_that_much(have: int, wanted: int) -> str:
     return f"You have {in_points(have)} that can be moved, not {shown(wanted)}. An allowance cannot; get more with /buy or /redeem."
 
 
+def no_mode(mode: str, modes: Iterable[str]) -> str:
+    return f"{mode!r} is no way to pay; there are {', '.join(modes)}."
+
+
 def no_amount(typed: str) -> str:
     return (
         f"{typed!r} is no amount of points. Write a number above zero with at most three decimals, such as 25 or 2.5."
@@ -34,6 +39,19 @@ def about(likely: int) -> str:
     return f"about {in_points(likely)}; it costs nothing while it waits, or if you cancel it"
 
 
+def welcome(amount: int) -> str:
+    return f"{in_points(amount)} are yours for a start, beside an allowance that comes back by itself. `/account` shows both."
+
+
+def quote(likely: int, held: int) -> str:
+    aside = "" if held == likely else f" {in_points(held)} would be set aside, and what is not used comes back."
+    return f"That will likely cost {in_points(likely)}.{aside}"
+
+
+def cost(amount: int, written_off: int) -> str:
+    return in_points(amount) + (f", of which {shown(written_off)} were written off" if written_off else "")
+
+
 def too_little(account: str) -> str:
     return f"There are too few points in {account}."
 
@@ -42,7 +60,7 @@ def not_enough(
     scenario: "Scenario", free: int, need: int, floor: int, allowance: "Allowance | None", now: datetime
 ) -> str:
     """Why, and what to do. free, need, floor: millipoints. allowance: of a person, where it would pay."""
-    if need <= free < floor:
+    if free < floor and need <= floor:
         return f"{_WHO[scenario]} {in_points(free)}, and at least {in_points(floor)} are asked for to begin. {_WAYS[scenario]}"
     why = f"That needs {in_points(need)}, and {_HAVE[scenario]} {shown(free)}."
     when = ""

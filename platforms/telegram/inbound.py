@@ -62,7 +62,15 @@ def _message(update: Update, message: Message, account: str, bot: User) -> Event
     if text is None or not (text or files):
         return None
     reply_to = message_id(message.chat.id, answered.message_id) if answered else ""
-    return replace(event, body=Said(text=text, files=files, album=message.media_group_id or "", reply_to=reply_to))
+    author = answered.from_user if answered else None
+    said = Said(
+        text=text,
+        files=files,
+        album=message.media_group_id or "",
+        reply_to=reply_to,
+        answered=handle(author) if author and not author.is_bot else "",
+    )
+    return replace(event, body=said)
 
 
 def addressed(text: str, username: str | None) -> str | None:

@@ -1,5 +1,7 @@
 """/start, /help, /quit and /refresh."""
 
+from functools import partial
+
 from chatelier import (
     BadInput,
     Button,
@@ -19,15 +21,17 @@ from . import words
 
 async def start(call: Call) -> None:
     """A tour with things to tap."""
+    points = call.runtime.points
     if call.runtime.registry.get("make") is None:
-        await call.commit(None, Reply(text=words.WELCOME))
+        await call.commit(partial(points.welcome, call.person), Reply(text=words.WELCOME))
         return
     keys = {token(): example for example in words.EXAMPLES}
     rows = tuple((Button(label=example, payload=f"a.{key}"),) for key, example in keys.items())
 
-    async def work(tx: Tx) -> None:
+    async def work(tx: Tx) -> Reply | None:
         for key, example in keys.items():
             await store_action(tx, "make", {"prompt": example}, key=key)
+        return await points.welcome(call.person, tx)
 
     await call.commit(work, Reply(text=f"{words.WELCOME}\n\n{words.TRY}", buttons=rows))
 

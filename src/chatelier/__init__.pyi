@@ -72,8 +72,15 @@ from .core.media import Blob
 from .core.media.fetch import NotServed, fetch
 from .core.media.references import refer, release
 from .core.outcome import Outcome, job_of, latest_media, outcome_of
-from .core.people.people import Person
-from .core.points.ledger import Entry
+from .core.people.people import Person, person_by
+from .core.points.amounts import in_points, shown
+from .core.points.ledger import Entry, free_in, pool_of, purchased_of
+from .core.points.moves import claim, donate, give, grant, new_code, redeem, wrap
+from .core.points.report import Report
+from .core.points.scenarios import mode_of, set_mode
+from .core.points.service import group_of
+from .core.points.typed import millipoints
+from .core.points.words import span
 from .core.sessions.session import close_question
 from .core.settings import Retention, Section, Settings
 from .core.storage import (
@@ -187,6 +194,7 @@ __all__ = [
     "Refused",
     "Register",
     "Reply",
+    "Report",
     "Result",
     "Retention",
     "Retry",
@@ -216,32 +224,46 @@ __all__ = [
     "WorkflowSource",
     "cancel_job",
     "check_value",
+    "claim",
     "claimed",
     "close_question",
     "config_option",
     "declare",
+    "donate",
     "drive",
     "escape",
     "fetch",
     "figures_of",
+    "free_in",
+    "give",
+    "grant",
+    "group_of",
     "guard",
     "help_for",
     "holds_token",
     "hookimpl",
+    "in_points",
     "in_time",
     "is_draining",
     "job_of",
     "latest_media",
+    "millipoints",
+    "mode_of",
     "name_from",
+    "new_code",
     "open_gateway",
     "open_jobs",
     "outcome_of",
     "outputs_of_results",
     "overview",
+    "person_by",
     "plain",
+    "pool_of",
     "press",
+    "purchased_of",
     "ran_out_of_memory",
     "redact",
+    "redeem",
     "refer",
     "release",
     "result_blob",
@@ -250,8 +272,11 @@ __all__ = [
     "run_command",
     "savers",
     "set_draining",
+    "set_mode",
     "set_standing",
     "shorten",
+    "shown",
+    "span",
     "status_lines",
     "store_action",
     "token",
@@ -262,4 +287,5 @@ __all__ = [
     "words_of_error",
     "words_of_rejection",
     "words_of_skipped",
+    "wrap",
 ]

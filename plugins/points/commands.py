@@ -1,0 +1,143 @@
+"""What the commands do."""
+
+from chatelier import (
+    BadInput,
+    Call,
+    Called,
+    Reply,
+    Said,
+    Tx,
+    claim,
+    donate,
+    free_in,
+    give,
+    grant,
+    group_of,
+    millipoints,
+    mode_of,
+    new_code,
+    person_by,
+    pool_of,
+    purchased_of,
+    redeem,
+    set_mode,
+    wrap,
+)
+
+from . import words
+
+LINES = 15
+
+
+async def account(call: Call) -> None:
+    report = await call.runtime.points.report(call.person)
+    await call.commit(None, Reply(text=words.account(report, call.runtime.clock.now()), private=True))
+
+
+async def points(call: Call) -> None:
+    """By the name of each kind."""
+    await call.commit(None, Reply(text=words.kinds(await call.runtime.points.report(call.person)), private=True))
+
+
+async def show_history(call: Call) -> None:
+    entries, accounts = await call.runtime.points.history(call.person, int(call.values.get("lines") or LINES))
+    text = words.history(entries, accounts) or words.NOTHING_YET
+    await call.commit(None, Reply(text=text, private=True))
+
+
+async def gift(call: Call) -> None:
+    """To the person whose message is answered, or who is named; else as a code."""
+    amount, named = millipoints(str(call.values["amount"])), str(call.values.get("to") or "").strip()
+    handle = named or await _answered(call)
+    if not handle:
+        await _as_code(call, amount)
+        return
+    person = await person_by(call.runtime.store, handle)
+    if person is None:
+        raise BadInput(words.unknown(handle))
+
+    async def work(tx: Tx) -> None:
+        await give(tx, call.person.key, person.key, amount, key=call.arrival.key)
+
+    await call.commit(work, Reply(text=words.given(amount, person.name or handle)))
+
+
+async def _as_code(call: Call, amount: int) -> None:
+    code = new_code()
+
+    async def work(tx: Tx) -> None:
+        await wrap(tx, call.person.key, code, amount, key=call.arrival.key)
+
+    await call.commit(work, Reply(text=words.wrapped(amount, code), private=True))
+
+
+async def donate_to_group(call: Call) -> None:
+    group, amount = _group(call), millipoints(str(call.values["amount"]))
+
+    async def work(tx: Tx) -> Reply:
+        await donate(tx, call.person.key, group, amount, key=call.arrival.key)
+        return Reply(text=words.donated(amount, await free_in(tx, pool_of(group)), await mode_of(tx, group)))
+
+    await call.commit(work)
+
+
+async def redeem_code(call: Call) -> None:
+    """A code, or else what was bought elsewhere."""
+    code = str(call.values.get("code") or "").strip()
+
+    async def work(tx: Tx) -> Reply:
+        if code:
+            return Reply(text=words.redeemed(await redeem(tx, call.person.key, code)), private=True)
+        amount = await claim(tx, call.person.key, key=call.arrival.key)
+        if not amount:
+            raise BadInput(words.NOTHING_WAITS)
+        return Reply(text=words.redeemed(amount), private=True)
+
+    await call.commit(work)
+
+
+async def group(call: Call) -> None:
+    """How this group pays; its admins change that."""
+    key, mode = _group(call), str(call.values.get("mode") or "")
+
+    async def work(tx: Tx) -> Reply:
+        if mode:
+            await set_mode(tx, key, mode)
+        return Reply(text=words.group(await mode_of(tx, key), await free_in(tx, pool_of(key))))
+
+    if mode and not (call.event.admin or call.operator):
+        raise BadInput(words.ADMINS_ONLY)
+    await call.commit(work)
+
+
+async def grant_points(call: Call) -> None:
+    """An operator's."""
+    amount, handle = millipoints(str(call.values["amount"])), str(call.values["to"]).strip()
+    person = await person_by(call.runtime.store, handle)
+    if person is None:
+        raise BadInput(words.unknown(handle))
+    account, reason = purchased_of(person.key), str(call.values.get("reason") or "")
+
+    async def work(tx: Tx) -> Reply:
+        await grant(tx, account, amount, key=call.arrival.key, actor=call.event.sender, reason=reason)
+        return Reply(text=words.granted(amount, person.name or handle, await free_in(tx, account)), private=True)
+
+    await call.commit(work)
+
+
+def _group(call: Call) -> str:
+    found = group_of(call.chat)
+    if not found:
+        raise BadInput(words.NOT_A_GROUP)
+    return found
+
+
+async def _answered(call: Call) -> str:
+    """The handle of whoever wrote the message that is answered; "" where none is, or nobody knows."""
+    body = call.event.body
+    if isinstance(body, Said) and body.answered:
+        return body.answered
+    if isinstance(body, Said | Called) and body.reply_to:
+        arrival = await call.runtime.inbox.by_message(call.chat.platform, body.reply_to)
+        return arrival.event.sender if arrival else ""
+    return ""

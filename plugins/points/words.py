@@ -1,0 +1,121 @@
+"""Sentences about points."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from chatelier import Entry, Report, escape, in_points, shown, span
+
+CELLS = 12
+OFF = "Points are switched off here: everything is free."
+NOTHING_YET = "Nothing has moved yet. `/account` shows what you have."
+NOTHING_WAITS = "No points wait for you. With a code: `/redeem ABCD-EFGH-JKLM-NPQR`."
+NO_PAYMENTS = "Nothing is sold here. The operator can give you points, or a code for `/redeem`."
+NOT_A_GROUP = (
+    "That is for groups. In one, `/donate 50` fills its pool, and its admins say with `/group accounting` how it pays."
+)
+ADMINS_ONLY = "Only admins of this group may change that."
+WHOM = "Say whom: answer a message of theirs with `/gift 50`, or write their handle behind the amount, such as `telegram:42`."
+MODES = {
+    "house": "the pool pays for everybody",
+    "user": "a person's allowance pays first, and the pool pays the rest",
+    "ghost": "everybody pays for themselves, as if there were no pool",
+}
+KINDS = {
+    "opening": "your first allowance",
+    "refill": "refill",
+    "hold": "set aside",
+    "capture": "paid",
+    "release": "given back",
+    "gift": "gift",
+    "donation": "donated",
+    "voucher": "wrapped as a code",
+    "redemption": "redeemed",
+    "grant": "granted",
+    "revocation": "taken back",
+    "purchase": "bought",
+    "claim": "claimed",
+    "refund": "refunded",
+    "bonus": "bonus",
+}
+
+
+def account(report: Report, now: datetime) -> str:
+    maximum = report.allowance.maximum
+    full = CELLS * report.free // maximum if maximum else 0
+    lines = [
+        f"**{shown(report.free)} of {in_points(maximum)}**",
+        "▰" * full + "▱" * (CELLS - full),
+    ]
+    if report.held or report.purchased_held:
+        lines.append(f"Set aside for what is being made: {shown(report.held + report.purchased_held)}")
+    lines.append(f"Purchased: {shown(report.purchased)}")
+    if report.pending_qoints:
+        lines.append(f"Bought for you: {shown(report.pending_qoints)}; `/redeem` makes them yours")
+    lines.append(f"Level {report.level} · {in_points(report.exp)} spent in all")
+    if report.refill:
+        lines.append(f"Next refill: {shown(report.refill)} in {span(report.refill_at - now)}")
+    return "\n".join(lines)
+
+
+def kinds(report: Report) -> str:
+    rows = (
+        ("points", report.points, "of the allowance, spent in this quarter of an hour"),
+        ("doints", report.doints, "of the allowance, spent before or set aside; they cool"),
+        ("qoints", report.qoints, "purchased; they stay"),
+        ("pendingQoints", report.pending_qoints, "bought for you; /redeem"),
+        ("boints", report.boints, "purchased points, spent in this quarter of an hour"),
+        ("exp", report.exp, "all that was ever spent"),
+    )
+    lines = [f"- **{name}** {shown(amount)}: {what}" for name, amount, what in rows]
+    return "\n".join([*lines, f"- **level** {report.level}"])
+
+
+def history(entries: Sequence[Entry], accounts: Sequence[str]) -> str:
+    return "\n".join(_line(entry, accounts) for entry in entries)
+
+
+def _line(entry: Entry, accounts: Sequence[str]) -> str:
+    mine = [posting for posting in entry.postings if posting.account in accounts]
+    amount = sum(posting.amount for posting in mine if entry.kind == "capture" or not posting.hold)
+    about = f" · {escape(entry.reason)}" if entry.reason and entry.kind in ("grant", "revocation", "bonus") else ""
+    job = f" · `{entry.job}`" if entry.job else ""
+    sign = "+" if amount > 0 else ""
+    return f"- {entry.at:%d %b %H:%M} · {KINDS[entry.kind]} **{sign}{shown(amount)}**{job}{about}"
+
+
+def given(amount: int, name: str) -> str:
+    return f"{in_points(amount)} given to {escape(name)}."
+
+
+def received(amount: int, name: str) -> str:
+    return f"{escape(name)} gave you {in_points(amount)}."
+
+
+def wrapped(amount: int, code: str) -> str:
+    return f"{in_points(amount)} for whoever has this code first:\n`/redeem {code}`\nYou can redeem it yourself, too."
+
+
+def unknown(handle: str) -> str:
+    return f"{handle!r} was never here. {WHOM} `/gift 50` alone makes a code that you can pass on."
+
+
+def donated(amount: int, pool: int, mode: str) -> str:
+    told = f"Thank you. The pool has {in_points(pool)} now"
+    return (
+        f"{told}; {MODES[mode]}."
+        if mode != "ghost"
+        else (f"{told}. Nobody uses it yet: an admin can say `/group accounting user`, or `house`.")
+    )
+
+
+def redeemed(amount: int) -> str:
+    return f"{in_points(amount)} are yours now."
+
+
+def group(mode: str, pool: int) -> str:
+    ways = "\n".join(f"- `/group accounting {name}`: {what}" for name, what in MODES.items())
+    return f"**{mode}**: {MODES[mode]}. The pool has {in_points(pool)}.\n{ways}"
+
+
+def granted(amount: int, name: str, has: int) -> str:
+    return f"{in_points(amount)} granted to {escape(name)}, who has {shown(has)} purchased points now."
