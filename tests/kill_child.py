@@ -49,6 +49,8 @@ from chatelier.core.generation.jobs import JOBS, ORDERS, RESULTS, WORKLOADS
 from chatelier.core.leases import ACCOUNTS
 from chatelier.core.log import configure
 from chatelier.core.plugins import Plugins
+from chatelier.core.points.audit import audit, every
+from chatelier.core.points.ledger import BALANCES, HOLDS
 from chatelier.core.registered import KINDS
 from chatelier.core.storage import Changes, Kind
 from chatelier.core.storage.records import adapter
@@ -400,6 +402,10 @@ async def left(runtime: Runtime) -> dict[str, Any]:
         "loads": [len(load.orders) for load in loads if load],
         "leases": [record.key for record in leases if record.owner],
         "check": await store.check(),
+        "audit": await audit(store),
+        "holds": [hold.key for hold in await store.find(HOLDS, order="key")],
+        "paid": [job.cost for job in jobs],
+        "earned": sum([balance.spent async for balance in every(store, BALANCES, "key")]),
     }
 
 

@@ -110,6 +110,9 @@ class World:
         assert len(report["messages"]) == 2, told  # the card and the result
         assert report["leases"] == [], told
         assert report["check"] == [], told
+        assert report["audit"] == [], told
+        assert report["holds"] == [], told
+        assert sum(report["paid"]) == report["earned"] > 0, told
         assert len(self.submitted) == 1, told
         pictures = [look for look in self.shown.values() if look.pictures]
         if self.finds:

@@ -153,6 +153,93 @@ def cancel_job(key: str, config: Path | None) -> None:
     jobs.cancel(config, key)
 
 
+# --- points
+
+
+@program.group("points")
+def points() -> None:
+    """The ledger: what people have, and whether it agrees with itself.
+
+    WHO is a handle such as telegram:42, a person's key, or group:NETWORK/CHAT.
+    """
+
+
+@points.command("show")
+@click.argument("who", default="")
+@config_option
+def show_points(who: str, config: Path | None) -> None:
+    """What WHO has; without WHO the sums of all."""
+    from . import points
+
+    points.show(config, who)
+
+
+@points.command("history")
+@click.argument("who")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
+@config_option
+def show_points_history(who: str, limit: int, config: Path | None) -> None:
+    """The latest entries that touch WHO, the newest first."""
+    from . import points
+
+    points.show_history(config, who, limit)
+
+
+@points.command("grant")
+@click.argument("who")
+@click.argument("amount")
+@click.option("--reason", required=True, help="It stands in the ledger.")
+@config_option
+def grant_points(who: str, amount: str, reason: str, config: Path | None) -> None:
+    """Give WHO purchased points out of nothing."""
+    from . import points
+
+    points.change(config, who, amount, reason, takes=False)
+
+
+@points.command("revoke")
+@click.argument("who")
+@click.argument("amount")
+@click.option("--reason", required=True, help="It stands in the ledger.")
+@config_option
+def revoke_points(who: str, amount: str, reason: str, config: Path | None) -> None:
+    """Take purchased points from WHO, never below zero."""
+    from . import points
+
+    points.change(config, who, amount, reason, takes=True)
+
+
+@points.command("voucher")
+@click.argument("amount")
+@click.option("--uses", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="By so many people.")
+@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="For so long.")
+@config_option
+def make_voucher(amount: str, uses: int, days: int, config: Path | None) -> None:
+    """Print a new code that is worth AMOUNT points to whoever redeems it."""
+    from . import points
+
+    points.make_voucher(config, amount, uses, days)
+
+
+@points.command("audit")
+@click.option("--repair", is_flag=True, help="First make balances anew from the entries.")
+@config_option
+def audit_points(repair: bool, config: Path | None) -> None:
+    """Add up every posting and name what does not agree. Exit code 1 when something does not."""
+    from . import points
+
+    points.check(config, mends=repair)
+
+
+@points.command("export")
+@config_option
+def export_points(config: Path | None) -> None:
+    """Print every posting as CSV, the oldest first."""
+    from . import points
+
+    points.export(config)
+
+
 # --- the store
 
 

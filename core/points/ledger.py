@@ -289,3 +289,17 @@ async def history(reads: Reads, account: str, limit: int, *, since: datetime | N
             found.setdefault(entry.key, entry)
         line -= 1
     return list(found.values())
+
+
+async def histories(reads: Reads, accounts: Sequence[str], limit: int) -> list[Entry]:
+    """The same for several accounts together."""
+    found = {entry.key: entry for account in accounts for entry in await history(reads, account, limit)}
+
+    def moment(entry: Entry) -> tuple[datetime, int]:
+        return entry.at, max(posting.line for posting in entry.postings if posting.account in accounts)
+
+    return sorted(found.values(), key=moment, reverse=True)[:limit]
+
+
+def accounts_of(person: str) -> tuple[str, ...]:
+    return allowance_of(person), purchased_of(person), pending_of(person)

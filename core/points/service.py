@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ..chat.messages import ChatRef, Reply
@@ -18,7 +17,7 @@ from . import words
 from .allowance import Allowance
 from .amounts import POINT
 from .charging import Charges
-from .ledger import ENTRIES, Entry, allowance_of, history, pending_of, purchased_of
+from .ledger import ENTRIES, Entry, accounts_of, histories
 from .moves import bonus
 from .prices import Price, Quote, listed, quoted
 from .report import Report, report
@@ -115,9 +114,8 @@ class Points:
 
     async def history(self, person: Person, limit: int) -> tuple[list[Entry], tuple[str, ...]]:
         """The latest entries that touch the person's accounts, the newest first; and those accounts."""
-        accounts = (allowance_of(person.key), purchased_of(person.key), pending_of(person.key))
-        found = {entry.key: entry for account in accounts for entry in await history(self._store, account, limit)}
-        return sorted(found.values(), key=attrgetter("place"), reverse=True)[:limit], accounts
+        accounts = accounts_of(person.key)
+        return await histories(self._store, accounts, limit), accounts
 
     # --- prices
 

@@ -1,0 +1,41 @@
+"""A process that spends points of one account as fast as it can. Prints how many it got."""
+
+import asyncio
+import sys
+from functools import partial
+
+from chatelier import BadInput, Store, SystemClock, Tx
+from chatelier.core.points.charging import Run, settle
+from chatelier.core.points.holds import set_aside
+from chatelier.core.points.ledger import Books, purchased_of
+from chatelier.core.points.scenarios import Payer
+from chatelier.plugins.sqlite import open_sqlite
+from points_script import LEDGER, POINT
+
+
+async def spend(store: Store, name: str, n: int) -> bool:
+    """One point: held, and captured."""
+    order, sources = f"{name}.{n}", (purchased_of("ada"),)
+
+    async def hold(tx: Tx) -> None:
+        async with Books(tx) as books:
+            await set_aside(books, order, sources, POINT, actor="ada")
+
+    try:
+        await store.atomically(hold)
+    except BadInput:
+        return False
+    payer, run = Payer(scenario="flat", sources=sources), Run(job=order, share=POINT, cost=POINT)
+    await store.atomically(partial(settle, order=order, payer=payer, runs=[run], actor="ada", is_last=True))
+    return True
+
+
+async def main(url: str, name: str, times: int) -> None:
+    async with open_sqlite(url, LEDGER, SystemClock()) as store:
+        await asyncio.to_thread(sys.stdin.readline)  # all begin together
+        got = await asyncio.gather(*(spend(store, name, n) for n in range(times)))
+        sys.stdout.write(f"{sum(got)}\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
