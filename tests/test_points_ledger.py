@@ -423,7 +423,7 @@ def bend_posting(name: str) -> Callable[[Any], Any]:
     return bend
 
 
-NUMBERS = ("free", "held", "spent", "lines")
+NUMBERS = ("free", "held", "spent", "lines", "recent")
 CHANGES: list[tuple[str, Kind[Any], Callable[[Any], Any]]] = [
     *((f"balance {name}", BALANCES, lambda one, name=name: replace(one, **{name: getattr(one, name) + 1})) for name in NUMBERS),
     ("balance given", BALANCES, lambda one: replace(one, given=one.given + 1) if one.allowance else None),

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .ledger import Balance
 
+CYCLE_SECONDS = 900
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def start_of(now: datetime, seconds: int) -> datetime:
+    """When the cycle of this moment began; cycles of so many seconds begin at whole ones since 1970."""
+    cycle = timedelta(seconds=seconds)
+    return _EPOCH + (now - _EPOCH) // cycle * cycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +25,12 @@ class Allowance:
     """
 
     maximum: int
-    seconds: int = 900
+    seconds: int = CYCLE_SECONDS
     cycles: int = 18
 
     def start_of(self, now: datetime) -> datetime:
         """When the cycle of this moment began."""
-        cycle = timedelta(seconds=self.seconds)
-        return _EPOCH + (now - _EPOCH) // cycle * cycle
+        return start_of(now, self.seconds)
 
     def next_refill(self, now: datetime) -> datetime:
         return self.start_of(now) + timedelta(seconds=self.seconds)

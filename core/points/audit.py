@@ -24,6 +24,8 @@ class Sum:
     held: int = 0
     spent: int = 0
     lines: int = 0
+    recent: int = 0
+    recent_at: int = 0
     maximum: int | None = None
     seconds: int = 0
     cycles: int = 0
@@ -36,6 +38,8 @@ class Sum:
             ("free", stored.free, self.free),
             ("held", stored.held, self.held),
             ("spent", stored.spent, self.spent),
+            ("recent", stored.recent, self.recent),
+            ("recent_at", int(stored.recent_at.timestamp()) if stored.recent_at else 0, self.recent_at),
         ]
         if refills and stored.allowance is not None and stored.mark is not None:
             rule = stored.allowance
@@ -150,6 +154,9 @@ def _add(read: _Read, entry: Entry, posting: Posting) -> None:
     else:
         account.free += posting.amount
     if entry.kind == "capture" and posting.amount < 0:
+        start = _start(entry.at, entry.cycle)
+        account.recent = (account.recent if account.recent_at == start else 0) - posting.amount
+        account.recent_at = start
         account.spent -= posting.amount
     if account.free < 0 or account.held < 0:
         read.faults.append(f"account {posting.account!r}: below zero after entry {entry.key!r}")

@@ -37,7 +37,7 @@ async def accept(tx: Tx, order: str, person: str, charges: Charges, origin: Lite
         purchased=any(quote.price.purchased for quote in charges.quotes),
         floors=charges.floors,
     )
-    async with Books(tx, {allowance_of(person): charges.allowance}) as books:
+    async with Books(tx, {allowance_of(person): charges.allowance}, charges.allowance.seconds) as books:
         await hold_for(books, order, person, payer, sum(quote.hold for quote in charges.quotes))
     return payer
 
@@ -55,10 +55,11 @@ async def settle(
     tx: Tx, order: str, payer: Payer, runs: Sequence[Run], *, actor: str, is_last: bool
 ) -> Sequence[Charged]:
     """Take what they cost, and give back the rest of their shares; with the last one, all that is left. One answer a run."""
-    if await tx.get(HOLDS, order) is None:
+    hold = await tx.get(HOLDS, order)
+    if hold is None:
         return [Charged(cost=0, written_off=0) for _ in runs]
     charged = []
-    async with Books(tx) as books:
+    async with Books(tx, cycle=hold.cycle) as books:
         for run in runs:
             charged.append(await holds.capture(books, order, payer.sources, run.job, run.share, run.cost, actor=actor))
             await holds.release(books, order, run.job, run.share - min(run.share, run.cost), job=run.job)

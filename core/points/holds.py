@@ -38,7 +38,7 @@ async def set_aside(books: Books, order: str, sources: Sequence[str], amount: in
     ]
     if postings:
         await books.post(f"hold:{order}", "hold", postings, actor=actor, order=order)
-    await books.tx.insert(HOLDS, Hold(key=order, parts=tuple(parts), created=books.tx.now))
+    await books.tx.insert(HOLDS, Hold(key=order, parts=tuple(parts), cycle=books.cycle, created=books.tx.now))
 
 
 async def capture(

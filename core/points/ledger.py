@@ -11,7 +11,7 @@ from typing import Literal, Self
 from ..errors import BadInput
 from ..storage import Kind, Query, Reads, Record, Time, Tx
 from . import words
-from .allowance import Allowance
+from .allowance import CYCLE_SECONDS, Allowance, start_of
 
 MINT, REVENUE, EXPIRED, PROMOTION, WRITTEN_OFF = "mint", "revenue", "expired", "promotion", "written_off"
 SYSTEM = frozenset({MINT, REVENUE, EXPIRED, PROMOTION, WRITTEN_OFF})
@@ -79,7 +79,8 @@ class Entry(Record):
     """One transaction of the ledger. key: its idempotency key, by which it is entered once.
 
     actor: who caused it, a person's key, a handle, or "" for the gateway itself. allowance: the rule of the one that it touches.
-    lines: "account#number" of each numbered posting: no two entries have the same. place: its time, then its key: sorts them all.
+    cycle: seconds of one, by which what was spent of late is told. lines: "account#number" of each numbered posting: no two entries
+    have the same. place: its time, then its key: sorts them all.
     """
 
     kind: EntryKind
@@ -90,6 +91,7 @@ class Entry(Record):
     order: str = ""
     job: str = ""
     allowance: Allowance | None = None
+    cycle: int = CYCLE_SECONDS
     at: Time
     place: str
 
@@ -98,7 +100,7 @@ class Entry(Record):
 class Balance(Record):
     """What the postings of an account come to, in millipoints. key: the account.
 
-    held: set aside for orders. lines: how many postings it has. spent: captured in all.
+    held: set aside for orders. lines: how many postings it has. spent: captured in all. recent: of that, since the cycle `recent_at`.
     allowance: its rule as it was last known. mark: the cycle in which it was last full or empty. given: refilled since then.
     """
 
@@ -106,6 +108,8 @@ class Balance(Record):
     held: int = 0
     lines: int = 0
     spent: int = 0
+    recent: int = 0
+    recent_at: Time | None = None
     allowance: Allowance | None = None
     mark: Time | None = None
     given: int = 0
@@ -125,9 +129,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(Record):
-    """What is set aside for an order. key: the order's. parts: in the order in which they are spent."""
+    """What is set aside for an order. key: the order's. parts: in the order in which they are spent. cycle: seconds of one."""
 
     parts: tuple[Part, ...]
+    cycle: int = CYCLE_SECONDS
     created: Time
 
     @property
@@ -149,11 +154,12 @@ HOLDS = Kind(name="holds", record=Hold, queries=(Query((), "key"),))
 class Books:
     """The ledger in one transaction. `async with` writes the balances at its end, each once.
 
-    allowances: rules by account; of others the one known last counts.
+    allowances: rules by account; of others the one known last counts. cycle: seconds of one.
     """
 
     tx: Tx
     allowances: Mapping[str, Allowance] = field(default_factory=dict)
+    cycle: int = CYCLE_SECONDS
     _balances: dict[str, Balance] = field(default_factory=dict)
     _changed: set[str] = field(default_factory=set)
 
@@ -214,7 +220,7 @@ class Books:
             before = await self.balance(posting.account)
             if is_allowance(before.key):
                 rule = self.allowance(before)
-            after = applied(before, posting, kind, rule, self.tx.now)
+            after = applied(before, posting, kind, rule, self.tx.now, self.cycle)
             if after.free < 0 or after.held < 0:
                 raise BadInput(words.too_little(posting.account))
             self._balances[posting.account] = after
@@ -230,6 +236,7 @@ class Books:
             order=order,
             job=job,
             allowance=rule,
+            cycle=self.cycle,
             at=self.tx.now,
             place=f"{(self.tx.now - _EPOCH) // _MILLISECOND:013d} {key}",
         )
@@ -260,8 +267,10 @@ def line_of(account: str, number: int) -> str:
     return f"{account}#{number}"
 
 
-def applied(balance: Balance, posting: Posting, kind: EntryKind, rule: Allowance | None, now: datetime) -> Balance:
-    """The balance after one more posting. rule: of the allowance that the entry touches."""
+def applied(
+    balance: Balance, posting: Posting, kind: EntryKind, rule: Allowance | None, now: datetime, cycle: int
+) -> Balance:
+    """The balance after one more posting. rule: of the allowance that the entry touches. cycle: seconds of one."""
     if not is_allowance(balance.key):
         rule = None
     if rule is not None:
@@ -270,13 +279,15 @@ def applied(balance: Balance, posting: Posting, kind: EntryKind, rule: Allowance
     free, held = (0, posting.amount) if posting.hold else (posting.amount, 0)
     after = replace(balance, free=balance.free + free, held=balance.held + held, lines=balance.lines + 1)
     if kind == "capture" and posting.amount < 0:
-        after = replace(after, spent=after.spent - posting.amount)
+        start = start_of(now, cycle)
+        recent = (after.recent if after.recent_at == start else 0) - posting.amount
+        after = replace(after, spent=after.spent - posting.amount, recent=recent, recent_at=start)
     if rule is not None and not after.total:
         after = replace(after, mark=rule.start_of(now), given=0)
     return after
 
 
-async def history(reads: Reads, account: str, limit: int, *, since: datetime | None = None) -> list[Entry]:
+async def history(reads: Reads, account: str, limit: int) -> list[Entry]:
     """The latest entries that touch an account, the newest first, however many there are behind them."""
     balance = await reads.get(BALANCES, account)
     found: dict[str, Entry] = {}
@@ -284,8 +295,6 @@ async def history(reads: Reads, account: str, limit: int, *, since: datetime | N
     while line > 0 and len(found) < limit:
         entry = await reads.get(ENTRIES, line_of(account, line), by="lines")
         if entry is not None:
-            if since is not None and entry.at < since:
-                break
             found.setdefault(entry.key, entry)
         line -= 1
     return list(found.values())

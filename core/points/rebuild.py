@@ -23,7 +23,7 @@ async def rebuilt(store: Store) -> dict[str, Balance]:
 def _projected(account: str, lines: dict[int, tuple[Entry, Posting]]) -> Balance:
     balance = Balance(key=account)
     for _, (entry, posting) in sorted(lines.items()):
-        balance = applied(balance, posting, entry.kind, entry.allowance, entry.at)
+        balance = applied(balance, posting, entry.kind, entry.allowance, entry.at, entry.cycle)
     return balance
 
 

@@ -7,10 +7,7 @@ from datetime import datetime
 from ..storage import Reads
 from .allowance import Allowance
 from .amounts import POINT
-from .ledger import BALANCES, Balance, allowance_of, history, pending_of, purchased_of
-
-RECENT = 1_000
-"""Entries of one cycle that are looked through; who has more than that in a quarter of an hour sees a little less."""
+from .ledger import BALANCES, Balance, allowance_of, pending_of, purchased_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +57,8 @@ async def report(reads: Reads, person: str, allowance: Allowance, now: datetime)
         purchased=bought.free,
         purchased_held=bought.held,
         pending_qoints=pending.free if pending else 0,
-        points=await _spent_since(reads, own.key, start),
-        boints=await _spent_since(reads, bought.key, start),
+        points=own.recent if own.recent_at == start else 0,
+        boints=bought.recent if bought.recent_at == start else 0,
         exp=own.spent + bought.spent,
         refill=free_now(own, allowance, at) - free,
         refill_at=at,
@@ -71,16 +68,6 @@ async def report(reads: Reads, person: str, allowance: Allowance, now: datetime)
 def free_now(balance: Balance, allowance: Allowance, now: datetime) -> int:
     """What is free in an allowance, with the refill that is due."""
     return balance.free + allowance.touched(balance, now)[1] if balance.lines else allowance.maximum
-
-
-async def _spent_since(reads: Reads, account: str, start: datetime) -> int:
-    return -sum(
-        posting.amount
-        for entry in await history(reads, account, RECENT, since=start)
-        if entry.kind == "capture"
-        for posting in entry.postings
-        if posting.account == account
-    )
 
 
 def cube_root(whole: int) -> int:
