@@ -46,6 +46,7 @@ from .media.pictures import PictureLimits, Pictures
 from .media.renditions import Renditions
 from .people.operators import Operators
 from .plugins import Plugins
+from .points.payments import Payments, approved
 from .points.service import Points
 from .registered import add_named, backends_of, catalogue_of, collect, commands_of, open_store_of, undeclared
 from .settings import Settings
@@ -153,6 +154,9 @@ class Runtime:
         )
         self.dispatcher = Dispatcher(self.workshop)
         await self._offer()
+        self.payments: dict[str, Payments] = {}
+        if self.points.enabled:
+            self._collect("register_payments", Payments, partial(add_named, self.payments))
         if not self.alone:
             self._collect("register_platforms", Platform, self._add_platform)
         for plugin, life in self.plugins.results("lifespan", gateway=self, settings=self.settings):
@@ -286,7 +290,7 @@ class Runtime:
         return complete(self.registry, command, option, typed)
 
     async def approve(self, chat: ChatRef, sender: str, invoice: str, amount: int, currency: str) -> Refused | None:
-        return Refused("Nothing is sold here.")
+        return await approved(self.store, sender, (invoice, amount, currency), self.clock.now())
 
     def connected(self, platform: str, detail: str = "") -> None:
         self.accounts[platform].connection.up(detail)

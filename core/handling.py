@@ -15,11 +15,13 @@ from .chat.messages import (
     FILE_TYPES,
     Ask,
     Called,
+    ChatChanged,
     Defer,
     Event,
     FileRef,
     FirstAnswer,
     Option,
+    Paid,
     Pressed,
     Reply,
     Said,
@@ -40,6 +42,10 @@ from .keys import derived, token
 from .leases import Lease
 from .log import context, get_logger
 from .people.people import PEOPLE, Person, person_of
+from .points import words as point_words
+from .points.payments import settle_payment
+from .points.scenarios import migrate
+from .points.service import group_of
 from .sessions.session import Session, ask, session_of
 from .storage import Tx
 from .supervise import OutOfTime, apart, reason
@@ -319,6 +325,14 @@ class Handling:
             arrival=arrival,
         )
         try:
+            match event.body:
+                case Paid():
+                    await self._paid(call, event.body)
+                    return
+                case ChatChanged(what="migrated", to=new) if new:
+                    old = event.chat
+                    await call.commit(partial(migrate, old=group_of(old), new=group_of(replace(old, chat=new))))
+                    return
             meaning = (
                 await self.router.carried(event, meant) if meant else await self.router.meaning(event, session, now)
             )
@@ -336,6 +350,17 @@ class Handling:
         except (BadInput, Refused, Gone) as no:
             self.refused += 1
             await call.refuse(str(no))
+
+    async def _paid(self, call: Call, paid: Paid) -> None:
+        """The points are theirs, or an operator hears of money that nobody knows the reason of."""
+
+        async def work(tx: Tx) -> Reply:
+            sale = await settle_payment(tx, call.chat.platform, call.person.key, call.event.sender, paid)
+            if sale.state == "stray":
+                log.error("a payment for an unknown bill", payment=sale.paid)
+            return Reply(text=point_words.paid(sale))
+
+        await call.commit(work)
 
     async def _call(self, call: Call, meant: Meant) -> None:
         command = meant.command

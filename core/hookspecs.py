@@ -19,6 +19,7 @@ from .generation.backend import Backend
 from .generation.jobs import Job
 from .people.people import Person
 from .points.ledger import Entry
+from .points.payments import Payments
 from .storage import Kind, StoreOpener
 from .workflows.workflow import WorkflowSource
 
@@ -68,6 +69,11 @@ def register_workflow_sources(register: "Register[WorkflowSource]", settings: "S
 @hookspec
 def register_commands(register: "Register[Command]", settings: "Settings") -> None:
     """Add commands. A name twice: the second is refused and named in `doctor`."""
+
+
+@hookspec
+def register_payments(register: "Register[Payments]", settings: "Settings") -> None:
+    """Add ways to buy points."""
 
 
 @hookspec
@@ -123,6 +129,7 @@ HOOKS: Sequence[str] = (
     "register_backends",
     "register_workflow_sources",
     "register_commands",
+    "register_payments",
     "register_routes",
     "lifespan",
     "admit",

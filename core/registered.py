@@ -26,6 +26,7 @@ from .people.people import PEOPLE
 from .plugins import Plugins
 from .points.ledger import BALANCES, ENTRIES, HOLDS
 from .points.moves import VOUCHERS
+from .points.payments import SALES
 from .points.scenarios import GROUPS
 from .sessions.session import SESSIONS
 from .settings import Settings
@@ -39,7 +40,7 @@ log = get_logger(__name__)
 
 KINDS: Sequence[Kind[Any]] = (
     ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BALANCES, BLOBS, BLOB_REFS, CLOSINGS, CROWDS, ENTRIES, GROUPS, HOLDS, JOBS, MADE, MESSAGES,
-    NUMBERINGS, ORDERS, OUTAGES, PEOPLE, RENDITIONS, RESULTS, ROSTER, RUNS, SESSIONS, VOUCHERS, WORKLOADS,
+    NUMBERINGS, ORDERS, OUTAGES, PEOPLE, RENDITIONS, RESULTS, ROSTER, RUNS, SALES, SESSIONS, VOUCHERS, WORKLOADS,
 )  # fmt: skip
 """Of the core; plugins add theirs with `register_kinds`."""
 

@@ -24,6 +24,7 @@ from chatelier import (
     Job,
     Kind,
     Option,
+    Payments,
     Person,
     Platform,
     Query,
@@ -48,7 +49,8 @@ from chatelier.core.people.people import PEOPLE
 from chatelier.core.plugins import Plugins
 from chatelier.core.settings import load
 from chatelier.core.workflows.workflow import Loaded
-from chatelier.testing import PICTURE, FakeBackend, FakeClock, FakePlatform, FakeStore, Parts, running
+from chatelier.plugins.points import Plugin as PointsPlugin
+from chatelier.testing import PICTURE, FakeBackend, FakeClock, FakePayments, FakePlatform, FakeStore, Parts, running
 
 
 async def said(network: FakePlatform, text: str, *, picture: bool = False) -> str:
@@ -405,3 +407,36 @@ async def test_tier_has_limits_of_its_own(tmp_path: Path) -> None:
         assert "one order today" in await said(network, "/make a fox")
         club.said["tier"] = "nobody knows it"
         await said(network, "/make a fox", picture=True)
+
+
+class Till:
+    def __init__(self) -> None:
+        self.payments = FakePayments()
+
+    @hookimpl
+    def register_payments(self, register: Callable[[Payments], None], settings: Settings) -> None:
+        register(self.payments)
+
+
+async def test_register_payments_sells_points_and_gives_the_money_back(tmp_path: Path) -> None:
+    network, till = FakePlatform(), Till()
+    settings = {"operators": ["fake:op"]}
+    async with running(tmp_path, Parts([network]), PointsPlugin(), till, settings=settings) as runtime:
+        await network.receive(network.event(Said(text="/buy")))
+        await network.until(lambda: any(shown.message.invoice for shown in network.shown.values()))
+        (invoice,) = [shown.message.invoice for shown in network.shown.values() if shown.message.invoice]
+        chat = network.event(Said(text="")).chat
+        assert await runtime.approve(chat, "fake:ada", invoice.key, 100, "PLAY") is None
+        for _ in range(2):
+            await network.receive(network.event(till.payments.paid(invoice, "c1")))
+        await network.until(lambda: sum("100 points are yours" in shown.text for shown in network.shown.values()) == 2)
+        assert "qoints 100" in await said(network, "/points")
+        assert await runtime.approve(chat, "fake:ada", invoice.key, 100, "PLAY") is not None
+        till.payments.refuses = "Too long ago."
+        await network.receive(network.event(Said(text="/refund play:c1"), sender="op", chat="op"))
+        await network.until(lambda: any("Too long ago" in shown.text for shown in network.shown.values()))
+        till.payments.refuses = ""
+        await network.receive(network.event(Said(text="/refund play:c1"), sender="op", chat="op"))
+        await network.until(lambda: till.payments.refunds == ["c1"])
+        await network.until(lambda: any("Given back" in shown.text for shown in network.shown.values()))
+        assert "qoints 0" in await said(network, "/points")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatelier import JOBS, Job, Runtime, Said
+from chatelier import JOBS, ChatChanged, Job, Runtime, Said
 from chatelier.core.chat.outbox import Address
 from chatelier.core.generation.backend import Ended, Output
 from chatelier.core.generation.orders import Bounds, Terms, Wanted, draft, take
@@ -232,6 +232,24 @@ async def test_who_pays_is_decided_by_where_it_was_said(tmp_path: Path) -> None:
         assert "280 of 370" in await at.say("/account")
         await at.make(200, group=True)  # more than the allowance has
         assert await at.pool() == 80 * POINT
+
+
+async def test_a_group_that_moves_keeps_its_pool_and_its_setting(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        await at.fill(200, "bob")
+        await at.say("/group accounting house", group=True, admin=True)
+        await at.say("/donate 150", "bob", group=True)
+        for _ in range(2):
+            moved = at.network.event(
+                ChatChanged(what="migrated", to="forum"), sender="bob", chat="square", direct=False
+            )
+            await at.network.receive(moved)
+        await at.runtime.handling.drained()
+        assert await at.pool() == 0
+        assert await free_in(at.runtime.store, pool_of("fake/forum")) == 150 * POINT
+        asked = at.network.event(Said(text="/group"), chat="forum", direct=False)
+        await at.network.receive(asked)
+        await at.network.until(lambda: any("house: the pool pays" in one.text for one in at.network.shown.values()))
 
 
 async def test_the_limits_of_a_group_are_shared_by_its_people(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from chatelier.core.chat.outbox import MESSAGES
 from chatelier.core.cli.context import open_store
 from chatelier.core.generation.jobs import ATTEMPTS, JOBS
 from chatelier.core.leases import ACCOUNTS
+from chatelier.core.points.audit import audit, every
+from chatelier.core.points.ledger import BALANCES, HOLDS
 from gateways import Guest, Process, configured, guest
 
 GRAPH = Path(__file__).parent / "data" / "workflows" / "png_one_tiny.json"
@@ -138,6 +140,7 @@ async def storm(folder: Path) -> AsyncIterator[Storm]:
         folder / "gateway",
         http={"port": free_port()},
         limits={"open_orders": ALL},
+        points={"allowance": {"base": 10**9}},
         backends={
             "comfyui": {"servers": [{"url": server.url, "name": server.name} for server in servers]},
             "sketch": {"enabled": False},
@@ -212,6 +215,10 @@ async def test_of_300_jobs_none_is_lost_and_none_is_delivered_twice(
         finals = [row for row in await here.store.find(MESSAGES, order="created", limit=4 * ALL) if row.reply.media]
         assert Counter(row.job for row in finals) == Counter(by_key.keys()), "each job has one result message"
         assert {row.state for row in finals} == {"sent"}
+        assert await audit(here.store) == []
+        assert await here.store.find(HOLDS, order="key") == []
+        spent = [balance.spent async for balance in every(here.store, BALANCES, "key")]
+        assert sum(spent) == sum(job.cost for job in jobs) > 0
 
         seconds = time.monotonic() - began
         with capsys.disabled():

@@ -143,6 +143,7 @@ async def chat(
     network, backend = FakePlatform(can=can), FakeBackend()
     network.files["photo"] = PIXEL
     parts = Parts([network], [backend], workflows)
+    settings = {"points": {"allowance": {"base": 10**9}}, **settings}  # what things cost is tested elsewhere
     async with running(folder, parts, Essentials, *plugins, settings=settings) as runtime:
         yield Chat(runtime, network, backend)
         backend.finish()

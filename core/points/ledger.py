@@ -33,6 +33,7 @@ EntryKind = Literal[
     "claim",
     "refund",
     "bonus",
+    "migration",
 ]
 
 

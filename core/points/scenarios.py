@@ -9,7 +9,7 @@ from ..storage import Kind, Record, Tx
 from . import words
 from .amounts import POINT
 from .holds import free_in, set_aside
-from .ledger import Books, allowance_of, pool_of, purchased_of
+from .ledger import Books, allowance_of, moved, pool_of, purchased_of
 
 Scenario = Literal["flat", "api", "cook", "house", "user", "standard"]
 Mode = Literal["house", "user", "ghost"]
@@ -82,6 +82,17 @@ async def set_mode(tx: Tx, group: str, mode: str) -> None:
     found = await tx.get(GROUPS, group) or Group(key=group)
     chosen = replace(found, mode=MODES[mode])
     await (tx.replace(GROUPS, chosen) if found.version else tx.insert(GROUPS, chosen))
+
+
+async def migrate(tx: Tx, old: str, new: str) -> None:
+    """The network gave the group another id: its pool and its setting go along. Once."""
+    found = await tx.get(GROUPS, old)
+    if found is not None and found.mode != "ghost":
+        await set_mode(tx, new, found.mode)
+    async with Books(tx) as books:
+        key, free = f"migration:{old}:{new}", (await books.balance(pool_of(old))).free
+        if free and not await books.has(key):
+            await books.post(key, "migration", moved(pool_of(old), pool_of(new), free))
 
 
 async def mode_of(tx: Tx, group: str) -> Mode:

@@ -8,12 +8,17 @@ from .amounts import in_points, shown
 
 if TYPE_CHECKING:
     from .allowance import Allowance
+    from .payments import Sale
     from .scenarios import Scenario
 
 OFF = "Points are switched off here: everything is free."
 
 
 GIFT_TO_SELF = "You cannot give points to yourself."
+BILL_GONE = "That bill is not open any more. /buy makes a new one."
+BILL_OTHERS = "That bill is somebody else's. /buy makes one of your own."
+NO_SALE = "There is no such payment here. Write its id as the provider has it, behind the provider's name: stars:ABC."
+REFUNDED_BEFORE = "That payment was given back already."
 NO_VOUCHER = "There is no such code. Copy it whole, as it was given to you."
 VOUCHER_TWICE = "You have redeemed that code already."
 VOUCHER_USED = "That code was redeemed already."
@@ -41,6 +46,16 @@ def about(likely: int) -> str:
 
 def welcome(amount: int) -> str:
     return f"{in_points(amount)} are yours for a start, beside an allowance that comes back by itself. `/account` shows both."
+
+
+def pack(points: int) -> str:
+    return in_points(points)
+
+
+def paid(sale: "Sale") -> str:
+    if sale.state == "stray":
+        return f"Your payment came, and nobody here knows the bill. The operator is told; keep its id: `{sale.paid}`."
+    return f"Thank you. {in_points(sale.points)} are yours now. The payment's id is `{sale.paid}`."
 
 
 def quote(likely: int, held: int) -> str:

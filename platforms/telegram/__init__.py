@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from chatelier import Kind, OperatorMust, Platform, Settings, hookimpl
+from chatelier import Kind, OperatorMust, Payments, Platform, Settings, hookimpl
 
 from . import words
 from .records import FILES, MENUS
 from .settings import TelegramSettings
+from .stars import Stars
 
 if TYPE_CHECKING:
     from .adapter import Telegram
@@ -35,6 +36,14 @@ class Plugin:
     def register_platforms(self, register: Callable[[Platform], None], settings: Settings) -> None:
         for account in self._of(settings):
             register(account)
+
+    @hookimpl
+    def register_payments(self, register: Callable[[Payments], None], settings: Settings) -> None:
+        accounts = {account.name: account for account in self._of(settings)}
+        wanted = settings.of(SECTION, TelegramSettings).by_name
+        selling = {name: one.stars for name, one in wanted.items() if one.stars.enabled}
+        if selling:
+            register(Stars(accounts, selling, settings.points.dollar))
 
     @hookimpl
     def register_routes(self, register: Callable[[BaseRoute], None], settings: Settings) -> None:

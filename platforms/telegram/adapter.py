@@ -5,7 +5,7 @@ import hmac
 import json
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import structlog
-from telegram import Bot, Message, ReactionTypeEmoji, Update
+from telegram import Bot, Message, PreCheckoutQuery, ReactionTypeEmoji, Update
 from telegram.constants import ChatAction
 from telegram.error import BadRequest, ChatMigrated, Conflict, NetworkError, TelegramError
 from telegram.ext import Updater
@@ -62,6 +62,8 @@ ADMINS_SECONDS = 300.0
 REMEMBERED = timedelta(days=30)
 """The ids of files that were sent, looked through whenever the account comes on line."""
 PIECE = 262_144
+APPROVE_SECONDS = 5.0
+"""Until a payment that nobody could look at is refused."""
 PICTURED = 10_000
 """Messages whose words are known to be captions; of others Telegram is asked to change the text first."""
 SIGNS = {"seen": "👀", "done": "👍", "failed": "💔"}
@@ -206,6 +208,9 @@ class Telegram:
     async def take(self, update: Update) -> None:
         """Durable when it returns. Raises NetworkError, for which the library asks again, when it cannot be."""
         bot, gateway = self._ready()
+        if update.pre_checkout_query is not None:
+            self._beside(self._check_out(bot, gateway, update.pre_checkout_query), "checkout")
+            return
         try:
             event = inbound.event_of(update, self.name, bot.bot)
             if event is None:
@@ -224,9 +229,37 @@ class Telegram:
     def _acknowledge(self, bot: Bot, update: Update, text: str | None = None) -> None:
         """Of a press; the next update does not wait for it."""
         if update.callback_query is not None:
-            answer = asyncio.create_task(self._answer(bot, update.callback_query.id, text), name=f"press {self.name}")
-            self._answers.add(answer)
-            answer.add_done_callback(self._answers.discard)
+            self._beside(self._answer(bot, update.callback_query.id, text), "press")
+
+    def _beside(self, work: Coroutine[None, None, None], what: str) -> None:
+        """In a task; the next update does not wait for it."""
+        answer = asyncio.create_task(work, name=f"{what} {self.name}")
+        self._answers.add(answer)
+        answer.add_done_callback(self._answers.discard)
+
+    async def _check_out(self, bot: Bot, gateway: Gateway, query: PreCheckoutQuery) -> None:
+        """Telegram gives ten seconds; a payment that nobody answered for is not made."""
+        sender = inbound.handle(query.from_user)
+        chat = ChatRef(platform=self.name, chat=str(query.from_user.id), direct=True)
+        try:
+            async with asyncio.timeout(APPROVE_SECONDS):
+                no = await gateway.approve(chat, sender, query.invoice_payload, query.total_amount, query.currency)
+        except (TimeoutError, Unavailable):
+            no = Refused(words.NOT_READY)
+        try:
+            await bot.answer_pre_checkout_query(query.id, ok=no is None, error_message=str(no) if no else None)
+        except TelegramError as error:
+            log.warning("checkout not answered", account=self.name, error=str(error))
+
+    async def give_back(self, person: int, charge: str) -> None:
+        """Stars of a payment. Given back already: success. Raises Refused, Unavailable."""
+        bot, _ = self._ready()
+        try:
+            with told():
+                await bot.refund_star_payment(person, charge)
+        except Refused as no:
+            if "charge_already_refunded" not in str(no).lower():
+                raise
 
     @asynccontextmanager
     async def _acknowledging(self) -> AsyncIterator[None]:
@@ -286,8 +319,6 @@ class Telegram:
 
     async def send(self, message: Outgoing) -> Receipt:
         bot, gateway = self._ready()
-        if message.invoice:
-            raise Refused(words.NO_PAYMENTS)
         chat = message.chat
         if message.private_to and not chat.direct:
             chat = await self.direct(message.private_to) or chat
@@ -300,6 +331,9 @@ class Telegram:
     async def _sent(
         self, bot: Bot, gateway: Gateway, message: Outgoing, chat: ChatRef, where: dict[str, Any]
     ) -> Receipt:
+        if message.invoice:
+            with told():
+                return self._receipt(chat, [await outbound.send_invoice(bot, message.invoice, where)])
         known = await self._known(gateway, message.media)
         sending = Sending(bot, message, where, self._reader(gateway), known)
         with told():

@@ -5,9 +5,9 @@ from dataclasses import replace
 from telegram import CallbackQuery, Chat, ChatMemberUpdated, Message, Update, User
 from telegram.constants import ChatMemberStatus, ChatType
 
-from chatelier import ChatChanged, ChatRef, Event, FileRef, Pressed, Said
+from chatelier import ChatChanged, ChatRef, Event, FileRef, Paid, Pressed, Said
 
-UPDATES = ("message", "edited_message", "callback_query", "my_chat_member")
+UPDATES = ("message", "edited_message", "callback_query", "my_chat_member", "pre_checkout_query")
 """What is asked for."""
 ANONYMOUS_ADMIN = 1087968824
 """The user that a group's anonymous administrators write as."""
@@ -52,6 +52,14 @@ def _message(update: Update, message: Message, account: str, bot: User) -> Event
     )
     if message.migrate_to_chat_id is not None:
         return replace(event, body=ChatChanged(what="migrated", to=str(message.migrate_to_chat_id)))
+    if (payment := message.successful_payment) is not None:
+        paid = Paid(
+            invoice=payment.invoice_payload,
+            charge=payment.telegram_payment_charge_id,
+            amount=payment.total_amount,
+            currency=payment.currency,
+        )
+        return replace(event, body=paid)
     if message.from_user is not None and message.from_user.is_bot and not message.sender_chat:
         return None
     text = addressed(message.text or message.caption or "", bot.username)

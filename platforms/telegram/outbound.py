@@ -14,14 +14,16 @@ from telegram import (
     InputMediaDocument,
     InputMediaPhoto,
     InputMediaVideo,
+    LabeledPrice,
     LinkPreviewOptions,
     Message,
     ReplyParameters,
 )
 from telegram.constants import ParseMode
 
-from chatelier import Button, ChatRef, Media, Outgoing
+from chatelier import Button, ChatRef, Invoice, Media, Outgoing, Refused
 
+from . import words
 from .dialect import TelegramDialect
 from .inbound import native_id
 from .limits import PHOTO_RATIO, PHOTO_SIDES
@@ -85,6 +87,21 @@ def place(chat: ChatRef, reply_to: str = "") -> dict[str, Any]:
     if reply_to:
         found["reply_parameters"] = ReplyParameters(native_id(reply_to), allow_sending_without_reply=True)
     return found
+
+
+async def send_invoice(bot: Bot, invoice: Invoice, where: Mapping[str, Any]) -> Message:
+    """A bill in Telegram Stars. Raises Refused for another currency."""
+    if invoice.currency != "XTR":
+        raise Refused(words.NO_CURRENCY)
+    return await bot.send_invoice(
+        title=invoice.title[:32],
+        description=invoice.title,
+        payload=invoice.key,
+        currency=invoice.currency,
+        prices=[LabeledPrice(invoice.title, invoice.amount)],
+        provider_token="",
+        **where,
+    )
 
 
 @dataclass(frozen=True, slots=True)

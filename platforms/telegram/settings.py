@@ -36,6 +36,20 @@ class Webhook(Section):
     )
 
 
+class StarsSettings(Section):
+    """Points for Telegram Stars."""
+
+    enabled: bool = Field(default=False, description="Whether this bot sells points for Telegram Stars.")
+    packs: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = Field(
+        default=(50, 100, 500, 1000, 2500), min_length=1, description="What is for sale, in stars."
+    )
+    dollars: float = Field(
+        default=0.013,
+        gt=0,
+        description="Dollars that one star is worth to you; `points.dollar` says what a dollar buys.",
+    )
+
+
 class AccountSettings(Section):
     """One bot."""
 
@@ -52,6 +66,7 @@ class AccountSettings(Section):
         default="polling", description="`polling` asks Telegram for updates; `webhook` lets Telegram send them here."
     )
     webhook: Webhook = Field(default=Webhook(), description="For `mode: webhook`.")
+    stars: StarsSettings = Field(default=StarsSettings(), description="Points for Telegram Stars.")
     local_server: bool = Field(
         default=False,
         description="The Bot API server is your own, run with `--local` on this machine: "

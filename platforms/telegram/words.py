@@ -9,7 +9,8 @@ NOT_READY = "Chatelier cannot take this right now. Press it again in a minute."
 NO_WEBHOOK_URL = (
     "{account} has mode: webhook. Set http.public_url, or webhook.url, to the https address that Telegram reaches."
 )
-NO_PAYMENTS = "This bot does not collect payments yet."
+NO_CURRENCY = "Telegram collects Stars alone here."
+NO_SELLER = "The bot {account} that took the payment is not configured any more."
 TOO_LARGE = "This file is larger than Telegram lets a bot fetch ({megabytes:g} MB). Send a smaller one."
 TOO_LARGE_TO_SEND = "{name} is larger than Telegram lets a bot send ({megabytes:g} MB)."
 FILE_GONE = "Telegram no longer has this file. Send it again."

@@ -1,12 +1,17 @@
 """What the commands do."""
 
+from collections.abc import Sequence
+
 from chatelier import (
     BadInput,
+    Button,
     Call,
     Called,
+    Pack,
     Reply,
     Said,
     Tx,
+    bill,
     claim,
     donate,
     free_in,
@@ -16,11 +21,16 @@ from chatelier import (
     millipoints,
     mode_of,
     new_code,
+    offered,
     person_by,
     pool_of,
     purchased_of,
     redeem,
+    sale_of,
     set_mode,
+    store_action,
+    take_back,
+    token,
     wrap,
 )
 
@@ -94,6 +104,56 @@ async def redeem_code(call: Call) -> None:
         return Reply(text=words.redeemed(amount), private=True)
 
     await call.commit(work)
+
+
+async def buy(call: Call) -> None:
+    """A bill for a pack, or a button for each pack that there is."""
+    packs = offered(call.runtime.payments, call.chat)
+    wanted = int(call.values.get("pack") or 0)
+    if not packs:
+        raise BadInput(words.NO_PAYMENTS)
+    if not 0 <= wanted <= len(packs):
+        raise BadInput(words.packs(packs))
+    if not wanted and len(packs) > 1:
+        await _offer(call, len(packs), packs)
+        return
+    provider, pack = packs[max(0, wanted - 1)]
+
+    async def work(tx: Tx) -> Reply:
+        invoice = await bill(
+            tx, provider, pack, account=call.chat.platform, person=call.person.key, sender=call.event.sender
+        )
+        return Reply(text=words.bill(pack), invoice=invoice)
+
+    await call.commit(work)
+
+
+async def _offer(call: Call, count: int, packs: Sequence[tuple[str, Pack]]) -> None:
+    keys = [token() for _ in range(count)]
+
+    async def work(tx: Tx) -> None:
+        for n, key in enumerate(keys, 1):
+            await store_action(tx, "buy", {"pack": n}, person=call.event.sender, key=key)
+
+    rows = tuple(
+        (Button(label=words.for_sale(pack), payload=f"a.{key}"),) for key, (_, pack) in zip(keys, packs, strict=True)
+    )
+    await call.commit(work, Reply(text=words.packs(packs), buttons=rows))
+
+
+async def refund(call: Call) -> None:
+    """An operator's: the provider gives the money back first, so that a crash between leaves the ledger to be told again."""
+    sale = await sale_of(call.runtime.store, str(call.values["payment"]).strip())
+    provider = call.runtime.payments.get(sale.provider)
+    if provider is None:
+        raise BadInput(words.no_provider(sale.provider))
+    await provider.refund(sale)
+    reason = str(call.values.get("reason") or "")
+
+    async def work(tx: Tx) -> None:
+        await take_back(tx, sale, actor=call.event.sender, reason=reason)
+
+    await call.commit(work, Reply(text=words.refunded(sale), private=True))
 
 
 async def group(call: Call) -> None:

@@ -81,6 +81,28 @@ COMMANDS = (
         group=GROUP,
     ),
     Command(
+        name="buy",
+        summary="Buy points that stay",
+        handler=commands.buy,
+        options=(Option(name="pack", type="integer", description="Which one of those for sale", minimum=1, rest=True),),
+        examples=("/buy", "/buy 2"),
+        private=True,
+        group=GROUP,
+    ),
+    Command(
+        name="refund",
+        summary="Give a payment back, and take its points",
+        handler=commands.refund,
+        options=(
+            Option(name="payment", description="Its id, as its person was told: stars:ABC", required=True),
+            Option(name="reason", description="Why; it stands in the ledger", advanced=True),
+        ),
+        examples=("/refund stars:ABC",),
+        operators=True,
+        private=True,
+        group="Operators",
+    ),
+    Command(
         name="group",
         summary="How this group pays; its admins set it",
         details="\n".join(f"- `{name}`: {what}" for name, what in words.MODES.items()),

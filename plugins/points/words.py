@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from chatelier import Entry, Report, escape, in_points, shown, span
+from chatelier import Entry, Pack, Report, Sale, escape, in_points, shown, span
 
 CELLS = 12
 OFF = "Points are switched off here: everything is free."
@@ -36,6 +36,7 @@ KINDS = {
     "claim": "claimed",
     "refund": "refunded",
     "bonus": "bonus",
+    "migration": "moved with the group",
 }
 
 
@@ -110,6 +111,27 @@ def donated(amount: int, pool: int, mode: str) -> str:
 
 def redeemed(amount: int) -> str:
     return f"{in_points(amount)} are yours now."
+
+
+def for_sale(pack: Pack) -> str:
+    return f"{in_points(pack.points)} for {pack.price}"
+
+
+def packs(found: Sequence[tuple[str, Pack]]) -> str:
+    lines = [f"- `/buy {n}`: {for_sale(pack)}" for n, (_, pack) in enumerate(found, 1)]
+    return "\n".join(["Purchased points stay until you spend them.", *lines])
+
+
+def bill(pack: Pack) -> str:
+    return f"{for_sale(pack)}. They are yours as soon as it is paid."
+
+
+def no_provider(name: str) -> str:
+    return f"Nothing here speaks to {name!r} any more, so the payment must be given back there."
+
+
+def refunded(sale: Sale) -> str:
+    return f"Given back: {sale.amount} {sale.currency}, and {in_points(sale.points)} taken."
 
 
 def group(mode: str, pool: int) -> str:

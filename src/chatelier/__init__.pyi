@@ -76,6 +76,7 @@ from .core.people.people import Person, person_by
 from .core.points.amounts import in_points, shown
 from .core.points.ledger import Entry, free_in, pool_of, purchased_of
 from .core.points.moves import claim, donate, give, grant, new_code, redeem, wrap
+from .core.points.payments import Pack, Payments, Sale, bill, offered, sale_of, take_back
 from .core.points.report import Report
 from .core.points.scenarios import mode_of, set_mode
 from .core.points.service import group_of
@@ -177,7 +178,9 @@ __all__ = [
     "Outcome",
     "Outgoing",
     "Output",
+    "Pack",
     "Paid",
+    "Payments",
     "Person",
     "PlainDialect",
     "Platform",
@@ -200,6 +203,7 @@ __all__ = [
     "Retry",
     "Runtime",
     "Said",
+    "Sale",
     "Scalar",
     "Section",
     "Settings",
@@ -222,6 +226,7 @@ __all__ = [
     "Value",
     "Workflow",
     "WorkflowSource",
+    "bill",
     "cancel_job",
     "check_value",
     "claim",
@@ -251,6 +256,7 @@ __all__ = [
     "mode_of",
     "name_from",
     "new_code",
+    "offered",
     "open_gateway",
     "open_jobs",
     "outcome_of",
@@ -270,6 +276,7 @@ __all__ = [
     "results_of",
     "revised",
     "run_command",
+    "sale_of",
     "savers",
     "set_draining",
     "set_mode",
@@ -279,6 +286,7 @@ __all__ = [
     "span",
     "status_lines",
     "store_action",
+    "take_back",
     "token",
     "unique_values",
     "unknown_command",

@@ -17,6 +17,7 @@ from .core.testing.network import (
     Visible,
     Waits,
 )
+from .core.testing.payments import FakePayments
 from .core.testing.platform import ROOMY, FakePlatform, with_capabilities
 from .core.testing.platform_suite import PLATFORM_CHECKS, Finding, check_platform
 from .core.testing.quality import exemptions
@@ -35,6 +36,7 @@ __all__ = [
     "Echoes",
     "FakeBackend",
     "FakeClock",
+    "FakePayments",
     "FakePlatform",
     "FakeStore",
     "Finding",

@@ -118,6 +118,9 @@ class TelegramPeer:
         self.commands: dict[tuple[str, str], list[Message]] = {}
         self.reactions: dict[tuple[int, int], list[str]] = {}
         self.answered: list[Message] = []
+        self.bills: dict[int, Message] = {}
+        self.charges: dict[str, str] = {}
+        self.checkouts: dict[str, Message] = {}
         self.webhook: Message = {}
         self.fault: Fault | None = None
         self.after: Fault | None = None
@@ -522,6 +525,68 @@ class TelegramPeer:
         if given["callback_query_id"] in {each["callback_query_id"] for each in self.answered}:
             raise bad("query is too old and response timeout expired or query ID is invalid")
         self.answered.append(given)
+        return True
+
+    # --- payments
+
+    async def _do_sendinvoice(self, given: Message) -> Message:
+        if given["currency"] == "XTR" and given.get("provider_token"):
+            raise bad("STARS_INVOICE_INVALID")
+        if not 1 <= len(str(given["title"])) <= 32 or not 1 <= len(str(given["description"])) <= 255:
+            raise bad("INVOICE_TEXT_INVALID")
+        if not 1 <= len(str(given["payload"]).encode()) <= 128:
+            raise bad("INVOICE_PAYLOAD_INVALID")
+        if given["currency"] == "XTR" and len(given["prices"]) != 1:
+            raise bad("STARS_INVOICE_INVALID")
+        total = sum(int(price["amount"]) for price in given["prices"])
+        bill = {"title": given["title"], "description": given["description"], "start_parameter": ""}
+        shown = self._say(given, {"invoice": bill | {"currency": given["currency"], "total_amount": total}})
+        self.bills[shown["message_id"]] = {"payload": given["payload"], "currency": given["currency"], "total": total}
+        return shown
+
+    def checks_out(self, message: Message, *, sender: int = 42, amount: int = 0) -> str:
+        """Somebody taps Pay; the id of the query."""
+        bill = self.bills[message["message_id"]]
+        query = str(next(self._file_ids))
+        self.tell(
+            {
+                "pre_checkout_query": {
+                    "id": query,
+                    "from": {"id": sender, "is_bot": False, "first_name": "Ada"},
+                    "currency": bill["currency"],
+                    "total_amount": amount or bill["total"],
+                    "invoice_payload": bill["payload"],
+                }
+            }
+        )
+        return query
+
+    def pays(self, message: Message, charge: str, *, sender: int = 42) -> None:
+        """What Telegram tells once the stars are moved."""
+        bill = self.bills[message["message_id"]]
+        self.charges[charge] = "paid"
+        self.says(
+            sender=sender,
+            successful_payment={
+                "currency": bill["currency"],
+                "total_amount": bill["total"],
+                "invoice_payload": bill["payload"],
+                "telegram_payment_charge_id": charge,
+                "provider_payment_charge_id": "",
+            },
+        )
+
+    async def _do_answerprecheckoutquery(self, given: Message) -> bool:
+        self.checkouts[str(given["pre_checkout_query_id"])] = given
+        return True
+
+    async def _do_refundstarpayment(self, given: Message) -> bool:
+        state = self.charges.get(given["telegram_payment_charge_id"])
+        if state is None:
+            raise bad("CHARGE_NOT_FOUND")
+        if state == "refunded":
+            raise bad("CHARGE_ALREADY_REFUNDED")
+        self.charges[given["telegram_payment_charge_id"]] = "refunded"
         return True
 
     async def _do_sendchataction(self, given: Message) -> bool:
