@@ -1,4 +1,4 @@
-"""A process that spends points of one account as fast as it can. Prints how many it got."""
+"""A process that spends somebody's purchased points as fast as it can, some at a time. Prints how often it got them."""
 
 import asyncio
 import sys
@@ -13,29 +13,30 @@ from chatelier.plugins.sqlite import open_sqlite
 from points_script import LEDGER, POINT
 
 
-async def spend(store: Store, name: str, n: int) -> bool:
-    """One point: held, and captured."""
-    order, sources = f"{name}.{n}", (purchased_of("ada"),)
+async def spend(store: Store, name: str, n: int, person: str, amount: int) -> bool:
+    """Held, and captured."""
+    order, sources = f"{name}.{n}", (purchased_of(person),)
 
     async def hold(tx: Tx) -> None:
         async with Books(tx) as books:
-            await set_aside(books, order, sources, POINT, actor="ada")
+            await set_aside(books, order, sources, amount, actor=person)
 
     try:
         await store.atomically(hold)
     except BadInput:
         return False
-    payer, run = Payer(scenario="flat", sources=sources), Run(job=order, share=POINT, cost=POINT)
-    await store.atomically(partial(settle, order=order, payer=payer, runs=[run], actor="ada", is_last=True))
+    payer, run = Payer(scenario="flat", sources=sources), Run(job=order, share=amount, cost=amount)
+    await store.atomically(partial(settle, order=order, payer=payer, runs=[run], actor=person, is_last=True))
     return True
 
 
-async def main(url: str, name: str, times: int) -> None:
+async def main(url: str, name: str, times: int, person: str, points: int) -> None:
     async with open_sqlite(url, LEDGER, SystemClock()) as store:
         await asyncio.to_thread(sys.stdin.readline)  # all begin together
-        got = await asyncio.gather(*(spend(store, name, n) for n in range(times)))
+        got = await asyncio.gather(*(spend(store, name, n, person, points * POINT) for n in range(times)))
         sys.stdout.write(f"{sum(got)}\n")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    url, name, times, person, points = sys.argv[1:]
+    asyncio.run(main(url, name, int(times), person, int(points)))

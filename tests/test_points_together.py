@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 from chatelier import SystemClock
@@ -15,22 +16,24 @@ SPENDER = Path(__file__).with_name("points_spender.py")
 PROCESSES, EACH, THERE = 4, 250, 500
 
 
-async def spenders(url: str, names: list[str], each: int) -> list[int]:
-    """How many each of them got."""
+async def spenders(url: str, each: int, *wanted: tuple[str, int]) -> list[int]:
+    """A process for each person and amount of points; how often each got it."""
     running = [
         await asyncio.create_subprocess_exec(
             sys.executable,
             SPENDER,
             url,
-            name,
+            f"p{n}",
             str(each),
+            person,
+            str(points),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
-        for name in names
+        for n, (person, points) in enumerate(wanted)
     ]
     said = await asyncio.gather(*(one.communicate(b"go\n") for one in running))
-    assert [one.returncode for one in running] == [0] * len(names)
+    assert [one.returncode for one in running] == [0] * len(wanted)
     return [int(out) for out, _ in said]
 
 
@@ -38,10 +41,23 @@ async def test_of_a_thousand_spends_on_five_hundred_points_five_hundred_succeed(
     url = f"sqlite://{tmp_path}/points.db"
     async with open_sqlite(url, LEDGER, SystemClock()) as store:
         await store.atomically(lambda tx: buy(tx, "ada", THERE * POINT, provider="test", charge="1"))
-        got = await spenders(url, [f"p{n}" for n in range(PROCESSES)], EACH)
+        got = await spenders(url, EACH, *[("ada", 1)] * PROCESSES)
         assert sum(got) == THERE
         balance = await store.get(BALANCES, purchased_of("ada"))
         assert balance is not None
         assert (balance.free, balance.held, balance.spent) == (0, 0, THERE * POINT)
         assert await store.find(HOLDS, order="key") == []
+        assert await audit(store) == []
+
+
+async def test_those_who_are_paid_for_at_the_same_moment_never_swap_payers(tmp_path: Path) -> None:
+    url = f"sqlite://{tmp_path}/points.db"
+    async with open_sqlite(url, LEDGER, SystemClock()) as store:
+        for person in ("ada", "bob"):
+            await store.atomically(partial(buy, person=person, amount=1_000 * POINT, provider="test", charge=person))
+        assert await spenders(url, 100, ("ada", 1), ("bob", 3)) == [100, 100]
+        for person, points in (("ada", 1), ("bob", 3)):
+            balance = await store.get(BALANCES, purchased_of(person))
+            assert balance is not None
+            assert balance.spent == 100 * points * POINT
         assert await audit(store) == []
