@@ -178,6 +178,7 @@ async def test_the_api_and_batches_are_paid_from_what_was_purchased(
         await here.order("o", "ada", needs * POINT, origin=origin)
         assert await here.free(purchased_of("ada")) == (has + 200 - needs) * POINT
         assert await here.free(allowance_of("ada")) == 0  # nobody looked at it
+        assert bool(here.payers["o"].warning) is (origin == "api")
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,7 @@ async def accept(tx: Tx, order: str, person: str, charges: Charges, origin: Lite
         floors=charges.floors,
     )
     async with Books(tx, {allowance_of(person): charges.allowance}, charges.allowance.seconds) as books:
-        await hold_for(books, order, person, payer, sum(quote.hold for quote in charges.quotes))
-    return payer
+        return await hold_for(books, order, person, payer, sum(quote.hold for quote in charges.quotes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,11 +40,16 @@ class Floors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payer:
-    """scenario: why these accounts pay. sources: in this order. floor: millipoints that they must have in all."""
+    """scenario: why these accounts pay. sources: in this order. floor: millipoints that they must have in all.
+
+    warn_under: millipoints. warning: said with the order where they had less than that.
+    """
 
     scenario: Scenario
     sources: tuple[str, ...]
     floor: int = 0
+    warn_under: int = 0
+    warning: str = ""
 
 
 def payer_of(
@@ -55,7 +60,7 @@ def payer_of(
     if purchased:
         return Payer(scenario="flat", sources=(own,))
     if origin == "api":
-        return Payer(scenario="api", sources=(own,), floor=floors.api)
+        return Payer(scenario="api", sources=(own,), floor=floors.api, warn_under=floors.api_warning)
     if origin == "batch":
         return Payer(scenario="cook", sources=(own,), floor=floors.cook)
     if group and mode == "house":
@@ -65,14 +70,18 @@ def payer_of(
     return Payer(scenario="standard", sources=(allowance, own))
 
 
-async def hold_for(books: Books, order: str, person: str, payer: Payer, amount: int) -> None:
-    """Set the amount aside. Raises BadInput, in words that say what to do, where it cannot be had."""
+async def hold_for(books: Books, order: str, person: str, payer: Payer, amount: int) -> Payer:
+    """Set the amount aside. The payer, with a warning where little is left.
+
+    Raises BadInput, in words that say what to do, where it cannot be had.
+    """
     free = await free_in(books, payer.sources)
     if free < max(amount, payer.floor):
         own = allowance_of(person)
         rule = books.allowance(await books.balance(own)) if own in payer.sources else None
         raise BadInput(words.not_enough(payer.scenario, free, amount, payer.floor, rule, books.tx.now))
     await set_aside(books, order, payer.sources, amount, actor=person)
+    return replace(payer, warning=words.low(free - amount)) if free - amount < payer.warn_under else payer
 
 
 async def set_mode(tx: Tx, group: str, mode: str) -> None:

@@ -67,6 +67,10 @@ def cost(amount: int, written_off: int) -> str:
     return in_points(amount) + (f", of which {shown(written_off)} were written off" if written_off else "")
 
 
+def low(left: int) -> str:
+    return f"{in_points(left)} are left; get more with /buy or /redeem before they are used up."
+
+
 def too_little(account: str) -> str:
     return f"There are too few points in {account}."
 
