@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser
 
     from certificates import Certificate
+    from mongod import Mongod
 
 # The end of a file's path, and the functions in it that hold nobody up.
 MAY_BLOCK = {
     "mimetypes.py": {"init"},  # the system's list of types, once a process
     "coverage/control.py": {"_should_trace", "_check_include_omit_etc"},  # looks at each file once
+    "pydantic/plugin/_loader.py": {"get_plugins"},  # looks for plugins of its own once a process
     "linecache.py": {"updatecache"},  # the sources in a traceback that goes to a terminal
     "core/cli/context.py": {"load_config", "config_path"},  # before anything else runs
     "core/plugins.py": {"load", "load_entry_points", "load_folder"},  # the same
@@ -133,3 +136,22 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> "Certificate":
     from certificates import issued  # noqa: PLC0415 - this file is loaded from elsewhere too, without its neighbours
 
     return issued(tmp_path_factory.mktemp("tls"), "cat.example")
+
+
+@pytest.fixture(scope="session")
+def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Mongod"]:
+    """The one MongoDB of this run, whichever worker needs it first."""
+    from mongod import shared  # noqa: PLC0415 - as above
+
+    folder = tmp_path_factory.getbasetemp()
+    with shared(folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) as server:
+        yield server
+
+
+@pytest.fixture
+def mongo_url(mongod: "Mongod") -> Iterator[str]:
+    """Of a database that is gone after the test."""
+    name = f"test-{uuid.uuid4().hex}"
+    yield mongod.url(name)
+    with mongod.client() as client:
+        client.drop_database(name)

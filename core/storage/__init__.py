@@ -1,5 +1,6 @@
 """Durable records and the eight verbs over them; nothing of any engine."""
 
+from .cache import Cache
 from .engine import claimed, drive, revised, unique_values, value_at
 from .hints import Hints
 from .questions import Question
@@ -8,6 +9,7 @@ from .records import Kind, L, Leased, Query, R, Record, Scalar, Time, Unreadable
 from .store import Changes, Reads, Store, StoreOpener, Tx
 
 __all__ = [
+    "Cache",
     "Changes",
     "Hints",
     "Kind",

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import structlog
 
 from chatelier import (
+    Cache,
     Changes,
     Clock,
     Hints,
@@ -36,7 +37,6 @@ from chatelier import (
 )
 
 from . import words
-from .cache import Cache
 from .care import backup, check, set_aside
 from .connection import PATIENCE_SECONDS, PAUSE_SECONDS, connect, path_of, patiently, said, target_of
 from .layout import Table, open_layout, table_of

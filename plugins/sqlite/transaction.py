@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from chatelier import (
+    Cache,
     Exists,
     Kind,
     Leased,
@@ -21,7 +22,6 @@ from chatelier import (
     unique_values,
 )
 
-from .cache import Cache
 from .layout import ENTER, HELD, HOLDER, LEAVE, LEAVE_ONE, Table, stored, table_of
 
 R = TypeVar("R", bound=Record)

@@ -85,6 +85,7 @@ from .core.points.words import span
 from .core.sessions.session import close_question
 from .core.settings import Retention, Section, Settings
 from .core.storage import (
+    Cache,
     Changes,
     Hints,
     Kind,
@@ -130,6 +131,7 @@ __all__ = [
     "Blob",
     "Button",
     "ButtonRules",
+    "Cache",
     "Call",
     "Called",
     "Capabilities",

@@ -1,9 +1,9 @@
-"""Records as they were read or written last: one that is needed again is not read from the file and from JSON once more."""
+"""Records as they were read or written last: one that is needed again is not read from the database and from JSON once more."""
 
 from collections import OrderedDict
 from typing import Any
 
-from chatelier import Kind, Record
+from .records import Kind, Record
 
 CACHE_BYTES = 8 << 20
 """Of JSON text; the records made of it take several times as much."""
@@ -12,7 +12,7 @@ LARGEST_BYTES = 256 << 10
 
 
 class Cache:
-    """What the writer's connection sees, its own open transaction included. Good until another process writes."""
+    """What transactions of this process see. Good until another process writes."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], tuple[Record, int]] = OrderedDict()
