@@ -132,6 +132,7 @@ class MongoStore:
                 await tx.delete(self._shelves[error.kind].kind, error.key)
             return kept
 
+        self._writing.cache.clear()  # it may know a record as it was before it was damaged
         return await self.atomically(work) if found else []
 
     async def backup(self, target: str) -> None:
