@@ -31,6 +31,7 @@ from .points.scenarios import GROUPS
 from .sessions.session import SESSIONS
 from .settings import Settings
 from .storage import Kind, Store
+from .storage.copying import COPYINGS, refuse_half
 from .supervise import reason
 from .workflows.catalogue import Catalogue
 from .workflows.folder import FolderSource
@@ -39,8 +40,8 @@ from .workflows.workflow import WorkflowSource
 log = get_logger(__name__)
 
 KINDS: Sequence[Kind[Any]] = (
-    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BALANCES, BLOBS, BLOB_REFS, CLOSINGS, CROWDS, ENTRIES, GROUPS, HOLDS, JOBS, MADE, MESSAGES,
-    NUMBERINGS, ORDERS, OUTAGES, PEOPLE, RENDITIONS, RESULTS, ROSTER, RUNS, SALES, SESSIONS, VOUCHERS, WORKLOADS,
+    ACCOUNTS, ACTIONS, ARRIVALS, ATTEMPTS, BALANCES, BLOBS, BLOB_REFS, CLOSINGS, COPYINGS, CROWDS, ENTRIES, GROUPS, HOLDS, JOBS, MADE,
+    MESSAGES, NUMBERINGS, ORDERS, OUTAGES, PEOPLE, RENDITIONS, RESULTS, ROSTER, RUNS, SALES, SESSIONS, VOUCHERS, WORKLOADS,
 )  # fmt: skip
 """Of the core; plugins add theirs with `register_kinds`."""
 
@@ -132,13 +133,21 @@ def commands_of(settings: Settings, plugins: Plugins, problem: Callable[[str], N
 
 @asynccontextmanager
 async def open_store_of(settings: Settings, plugins: Plugins, clock: Clock) -> AsyncIterator[Store]:
-    """The configured store. Raises OperatorMust when no plugin opens such a URL."""
+    """The configured store. Raises OperatorMust when no plugin opens such a URL, and for half of a copy."""
+    async with open_store_at(settings.store, plugins, clock) as store:
+        await refuse_half(store)
+        yield store
+
+
+@asynccontextmanager
+async def open_store_at(url: str, plugins: Plugins, clock: Clock) -> AsyncIterator[Store]:
+    """The store with this URL. Raises OperatorMust when no plugin opens such a URL."""
     kinds, openers = plugins.kinds(KINDS), plugins.stores()
-    scheme = settings.store.partition(":")[0]
+    scheme = url.partition(":")[0]
     if scheme not in openers:
         known = ", ".join(sorted(openers)) or "none"
         raise OperatorMust(
             f"store: no plugin opens {scheme}: URLs; known are {known}. Install or switch on its plugin."
         )
-    async with openers[scheme](settings.store, kinds, clock) as store:
+    async with openers[scheme](url, kinds, clock) as store:
         yield store

@@ -264,10 +264,25 @@ def check_store(set_aside: bool, config: Path | None) -> None:
 @click.argument("target")
 @config_option
 def back_store_up(target: str, config: Path | None) -> None:
-    """Copy everything to TARGET, a file that is not there yet. The gateway may be running."""
+    """Copy everything to TARGET, a file or database that is not there yet. The gateway may be running."""
     from . import store
 
     store.backup(config, target)
+
+
+@store.command("copy")
+@click.argument("source")
+@click.argument("target")
+@config_option
+def copy_store(source: str, target: str, config: Path | None) -> None:
+    """Copy all records from SOURCE to TARGET and compare them.
+
+    Each is the URL of a database, or - for the configured one. TARGET holds nothing yet, or what an earlier try has
+    copied: then it goes on. No gateway may be running on either of them.
+    """
+    from . import store
+
+    store.copy(config, source, target)
 
 
 # --- workflows

@@ -1,4 +1,4 @@
-"""`chatelier store check|backup`."""
+"""`chatelier store check|backup|copy`."""
 
 import json
 import os
@@ -11,12 +11,17 @@ import click
 
 from ..clock import SystemClock
 from ..errors import OperatorMust
+from ..leases import ACCOUNTS
+from ..log import hide, redact
 from ..media.references import BLOB_REFS, BLOBS
-from ..registered import open_store_of
-from ..storage import Store, Unreadable
+from ..registered import KINDS, open_store_at, open_store_of
+from ..settings import Settings
+from ..storage import Kind, Store, Tx, Unreadable, copying, words
 from .context import begin, open_store, run_command
 from .options import EXIT_FAILED
 
+CONFIGURED = "-"
+"""In the place of a URL: the store of the configuration."""
 FILE_KINDS = frozenset({BLOBS.name, BLOB_REFS.name})
 """What these records speak of would be deleted after an hour if they went, so they stay."""
 
@@ -28,6 +33,10 @@ def check(config: Path | None, *, set_aside: bool) -> None:
 
 def backup(config: Path | None, target: str) -> None:
     run_command(_backup(config, target))
+
+
+def copy(config: Path | None, source: str, target: str) -> None:
+    run_command(_copy(config, source, target))
 
 
 async def check_store(store: Store) -> bool:
@@ -109,6 +118,39 @@ async def _check(config: Path | None, set_aside: bool) -> bool:
         if set_aside:
             await set_aside_in(store, settings.data_dir)
         return await check_store(store)
+
+
+async def copy_store(source: Store, target: Store, kinds: Sequence[Kind[Any]], name: str) -> None:
+    """Copy one into the other and compare them, and say how far it is. Raises OperatorMust."""
+    await _refuse_running(source)
+    count = await copying.copy(source, target, kinds, name, click.echo)
+    click.echo(f"{count} records are the same in both. Write the target into `store:` of the configuration now.")
+
+
+async def _refuse_running(source: Store) -> None:
+    async def work(tx: Tx) -> None:
+        for lease in await tx.find(ACCOUNTS, limit=1_000):
+            if lease.owner and lease.due is not None and lease.due > tx.now:
+                raise OperatorMust(words.RUNNING.format(owner=lease.owner))
+
+    await source.atomically(work)
+
+
+async def _copy(config: Path | None, source: str, target: str) -> None:
+    settings, plugins = begin(config)
+    urls = [settings.store if url == CONFIGURED else beside_data(settings, url) for url in (source, target)]
+    async with (
+        open_store_at(urls[0], plugins, SystemClock()) as first,
+        open_store_at(urls[1], plugins, SystemClock()) as second,
+    ):
+        await copy_store(first, second, plugins.kinds(KINDS), redact(urls[0]))
+
+
+def beside_data(settings: Settings, url: str) -> str:
+    """As the configuration would have it, its password hidden from now on."""
+    read = Settings(data_dir=settings.data_dir, store=url)
+    hide(read.secrets())
+    return read.store
 
 
 async def _backup(config: Path | None, target: str) -> None:

@@ -6,11 +6,12 @@ from .hints import Hints
 from .questions import Question
 from .reading import Sieve, Stored, unreadable
 from .records import Kind, L, Leased, Query, R, Record, Scalar, Time, Unreadable, plain
-from .store import Changes, Reads, Store, StoreOpener, Tx
+from .store import Changes, Copyable, Reads, Store, StoreOpener, Tx
 
 __all__ = [
     "Cache",
     "Changes",
+    "Copyable",
     "Hints",
     "Kind",
     "L",

@@ -6,7 +6,7 @@ Jobs, inbox and outbox are written once over these. `chatelier.testing` has the 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from ..clock import Clock
 from .records import Kind, L, R, Record, Scalar, Unreadable
@@ -115,6 +115,23 @@ class Store(Reads, Protocol):
 
     async def backup(self, target: str) -> None:
         """A consistent copy of everything at `target` (a path or URL of this engine), made while the store is in use."""
+        ...
+
+
+@runtime_checkable
+class Copyable(Protocol):
+    """What a store can do beside the eight verbs, so that all of it can be copied into another engine."""
+
+    async def page(self, kind: Kind[R], *, after: str | None = None, limit: int = 100) -> list[R]:
+        """Records in the order of their keys, behind the key `after`. Raises Unreadable."""
+        ...
+
+    async def restore(self, records: Sequence[tuple[Kind[Any], Record]], work: Callable[[Tx], Awaitable[T]]) -> T:
+        """Insert these as they are, with their versions, then run `work`, in one transaction. Raises Exists."""
+        ...
+
+    async def strangers(self) -> list[str]:
+        """Names of kinds that have records here, but that the store was not opened with."""
         ...
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from ..clock import Clock, SystemClock, to_millisecond
 from ..errors import Exists, OperatorMust, Stale, Unavailable
@@ -198,9 +198,13 @@ class _FakeTx:
         return self._answer(kind, question, strict=strict)
 
     async def insert(self, kind: Kind[R], record: R) -> R:
+        return self.restore(kind, revised(record, 1))
+
+    def restore(self, kind: Kind[R], record: R) -> R:
+        """As it is, with its version."""
         if record.key in self._shelf(kind).rows:
             raise Exists(f"{kind.name} {record.key!r} is there already")
-        stored = self._put(kind, revised(record, 1))
+        stored = self._put(kind, record)
         self.inserted.append((kind.name, stored))
         return stored
 
@@ -220,6 +224,11 @@ class _FakeTx:
     async def claim(self, kind: Kind[L], where: Mapping[str, Scalar], *, owner: str, seconds: float) -> L | None:
         found = self._answer(kind, Question.due(kind, where, self.now))
         return await self.replace(kind, claimed(found[0], owner, self.now, seconds)) if found else None
+
+    def page(self, kind: Kind[R], after: str | None, limit: int) -> list[R]:
+        rows = self._shelf(kind).rows
+        keys = sorted(key for key in rows if after is None or key > after)
+        return self._sieve.first(kind, (rows[key] for key in keys[:limit]), limit, strict=True)
 
     def _answer(self, kind: Kind[R], question: Question, *, strict: bool = False) -> list[R]:
         return self._sieve.first(kind, self._shelf(kind).find(question), question.limit, strict=strict)
@@ -296,6 +305,22 @@ class FakeStore:
         if self._strict:
             await asyncio.sleep(0)
         return result
+
+    async def page(self, kind: Kind[R], *, after: str | None = None, limit: int = 100) -> list[R]:
+        return (await self._turn()).page(kind, after, limit)
+
+    async def restore(self, records: Sequence[tuple[Kind[Any], Record]], work: Callable[[Tx], Awaitable[T]]) -> T:
+        async def all_of_it(tx: Tx) -> T:
+            mine = cast(_FakeTx, tx)
+            for kind, record in records:
+                mine.restore(kind, record)
+            return await work(tx)
+
+        return await self.atomically(all_of_it)
+
+    async def strangers(self) -> list[str]:
+        await self._turn()
+        return []
 
     def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
         return self._hints.watch(kinds, inserted=inserted)

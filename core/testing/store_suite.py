@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..errors import Exists, OperatorMust, Stale
-from ..storage import Kind, Leased, Query, Record, Scalar, Store, Time, Tx, Unreadable
+from ..storage import Copyable, Kind, Leased, Query, Record, Scalar, Store, Time, Tx, Unreadable
 from .clock import FakeClock, settle
 from .logs import sent_to
 
@@ -640,6 +640,37 @@ async def what_is_set_aside_was_kept_before(make: MakeStore) -> None:
         assert await keys(store, {}) == ["a", "b"]
 
 
+async def everything_can_be_copied(make: MakeStore) -> None:
+    """Page by page in the order of keys; what is restored has its version, and all or nothing of it is there."""
+    samples = [
+        Sample(key=key, name=f"{key} Smith", version=n) for n, key in enumerate(("a", "B", "ä", "b", "\U0001f98a"), 3)
+    ]
+    async with opened(make) as (store, _):
+        assert isinstance(store, Copyable)
+        assert await store.page(SAMPLES) == []
+
+        async def work(tx: Tx) -> str:
+            found = await tx.get(SAMPLES, "b")
+            return found.name or "" if found else ""
+
+        assert await store.restore([(SAMPLES, sample) for sample in samples], work) == "b Smith"
+        ordered = sorted(samples, key=lambda sample: sample.key)
+        assert await store.page(SAMPLES) == ordered
+        assert await store.page(SAMPLES, limit=2) == ordered[:2]
+        assert await store.page(SAMPLES, after=ordered[1].key, limit=2) == ordered[2:4]
+        await raised(Exists, store.restore([(TALLIES, Tally(key="t", version=2)), (SAMPLES, samples[0])], work))
+        assert await store.get(TALLIES, "t") is None
+        await raised(Exists, put(store, [Sample(key="c", name="a Smith")]))
+        await store.atomically(lambda tx: tx.replace(SAMPLES, replace(samples[0], amount=1)))
+        found = await store.get(SAMPLES, "a")
+        assert found is not None
+        assert (found.version, found.amount) == (4, 1)
+        assert await store.strangers() == []
+        assert await store.check() == []
+        await bend(store, Loose(key="z"))
+        await raised(OperatorMust, store.page(SAMPLES))
+
+
 STORE_CHECKS: Sequence[Callable[[MakeStore], Awaitable[None]]] = (
     what_is_inserted_can_be_read,
     a_unique_value_finds_its_record,
@@ -671,5 +702,6 @@ STORE_CHECKS: Sequence[Callable[[MakeStore], Awaitable[None]]] = (
     what_cannot_be_read_is_left_out,
     a_strict_find_reads_no_further_than_its_limit,
     what_is_set_aside_was_kept_before,
+    everything_can_be_copied,
 )
 """Each takes a `MakeStore` and raises AssertionError."""

@@ -52,6 +52,14 @@ async def unreadable_in(database: Database, shelves: Iterable[Shelf]) -> list[tu
     return found
 
 
+async def strangers(database: Database, shelves: Iterable[Shelf]) -> list[str]:
+    """The names of kinds that have records, but no shelf here."""
+    known = {shelf.name for shelf in shelves}
+    names = await database.list_collection_names(filter={"name": {"$regex": "^records_"}})
+    full = [name for name in names if name not in known and await database[name].find_one({}, {"_id": 1})]
+    return sorted(name.removeprefix("records_") for name in full)
+
+
 def target_of(target: str) -> Address:
     """Where a copy goes: a URL of this engine. Raises OperatorMust."""
     if not target.startswith(("mongodb:", "mongodb+srv:")):

@@ -106,6 +106,13 @@ class View:
                 return found
             skip += len(rows)
 
+    async def page(self, shelf: Shelf, kind: Kind[R], after: str | None, limit: int) -> list[R]:
+        """In the order of the keys. Raises Unreadable."""
+        wanted: Row = {} if after is None else {"_id": {"$gt": after}}
+        cursor = self.database[shelf.name].find(wanted, FIELDS, limit=limit, batch_size=limit + 1, sort=[("_id", 1)])
+        rows: list[Row] = await self.asked(partial(cursor.to_list, limit))
+        return await self._first(kind, [Found(row, ("", row["_id"]), None) for row in rows], limit, strict=True)
+
     async def _first(self, kind: Kind[R], line: Sequence[Candidate], wanted: int, *, strict: bool) -> list[R]:
         first = partial(self.sieve.first, kind, line, wanted, strict=strict)
         if self.apart is None or len(line) <= SHORT:

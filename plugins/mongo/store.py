@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from chatelier import Changes, Clock, Hints, Kind, Question, Record, Scalar, Sieve, Store, Tx, Unavailable, Unreadable
 
@@ -15,7 +15,7 @@ from .hearing import Hearing
 from .layout import META, WRITER, Shelf, pair, shelf_of
 from .opening import Opening, shelves_of
 from .reading import View, read
-from .transaction import Ask
+from .transaction import Ask, MongoTx
 from .writing import Writing
 
 T = TypeVar("T")
@@ -112,6 +112,24 @@ class MongoStore:
     async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         self._must_be_open()
         return await self._writing.run(work)
+
+    async def page(self, kind: Kind[R], *, after: str | None = None, limit: int = 100) -> list[R]:
+        shelf = shelf_of(self._shelves, kind)
+        with self._asking():
+            return await self._view.page(shelf, kind, after, limit)
+
+    async def restore(self, records: Sequence[tuple[Kind[Any], Record]], work: Callable[[Tx], Awaitable[T]]) -> T:
+        async def all_of_it(tx: Tx) -> T:
+            mine = cast(MongoTx, tx)
+            for kind, record in records:
+                await mine.restore(kind, record)
+            return await work(tx)
+
+        return await self.atomically(all_of_it)
+
+    async def strangers(self) -> list[str]:
+        with self._asking():
+            return await care.strangers(self._database, self._shelves.values())
 
     def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
         self._hearing.begin()

@@ -23,7 +23,10 @@ OTHER_SET = "MongoDB at {place} belongs to the replica set {found!r}, not to {wa
 NO_LOGIN = (
     "MongoDB at {place} does not accept the name or the password in the store's URL (or wants another authSource)."
 )
-NO_RIGHTS = "MongoDB at {place} does not let this user do that: give it the role readWrite on the database {database}."
+NO_RIGHTS = (
+    "MongoDB at {place} does not let this user do that (without a name in the URL it is nobody): "
+    "give it the role readWrite on the database {database}."
+)
 TOO_OLD = "MongoDB at {place} is too old ({found}); it needs 5.0 or newer."
 NOT_OURS = (
     "The database {database} of MongoDB at {place} belongs to another program, or is a copy that was not finished. "

@@ -52,6 +52,17 @@ def _uniques(table: Table, key: str, document: Mapping[str, Any], entered: dict[
             yield f"{table.kind.name} {key!r} has the {pair[0]} {pair[1]!r}, which uniques does not hold for it"
 
 
+def strangers(connection: sqlite3.Connection, tables: Iterable[Table]) -> list[str]:
+    """The names of kinds that have records, but no table here."""
+    known = {f"records_{table.kind.name}" for table in tables}
+    names = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'records\\_%' ESCAPE '\\'"
+    )
+    others = [name for (name,) in names if name not in known]
+    full = [name for name in others if connection.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone()]  # noqa: S608 - its own names
+    return sorted(name.removeprefix("records_") for name in full)
+
+
 def set_aside(
     connection: sqlite3.Connection,
     tables: Mapping[str, Table],

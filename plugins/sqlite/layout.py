@@ -58,6 +58,8 @@ class Table:
         )
         self.delete = f"DELETE FROM {self.name} WHERE key = ?"  # noqa: S608 - as said above
         self.all = f"SELECT {STORED} FROM {self.name} ORDER BY key"  # noqa: S608 - as said above
+        self.first = f"SELECT {STORED} FROM {self.name} ORDER BY key LIMIT ?"  # noqa: S608 - as said above
+        self.next = f"SELECT {STORED} FROM {self.name} WHERE key > ? ORDER BY key LIMIT ?"  # noqa: S608 - as said above
 
     def values(self, record: Record) -> list[Any]:
         """Of its columns, in their order. What cannot be compared stands nowhere."""

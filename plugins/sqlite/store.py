@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread, current_thread
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -37,10 +37,10 @@ from chatelier import (
 )
 
 from . import words
-from .care import backup, check, set_aside
+from .care import backup, check, set_aside, strangers
 from .connection import PATIENCE_SECONDS, PAUSE_SECONDS, connect, path_of, patiently, said, target_of
 from .layout import Table, open_layout, table_of
-from .transaction import SqliteTx, find, get
+from .transaction import SqliteTx, find, get, page
 from .wal import Wal
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -195,6 +195,22 @@ class SqliteStore:
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all(), name="sqlite transactions", context=Context())
         return await told
+
+    async def page(self, kind: Kind[R], *, after: str | None = None, limit: int = 100) -> list[R]:
+        table = table_of(self._tables, kind)
+        return await self._read(lambda connection, _: page(connection, table, kind, self._sieve, after, limit))
+
+    async def restore(self, records: Sequence[tuple[Kind[Any], Record]], work: Callable[[Tx], Awaitable[T]]) -> T:
+        async def all_of_it(tx: Tx) -> T:
+            mine = cast(SqliteTx, tx)
+            for kind, record in records:
+                mine.restore(kind, record)
+            return await work(tx)
+
+        return await self.atomically(all_of_it)
+
+    async def strangers(self) -> list[str]:
+        return await self._read(lambda connection, _: strangers(connection, self._tables.values()))
 
     def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
         return self._hints.watch(kinds, inserted=inserted)

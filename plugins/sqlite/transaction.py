@@ -69,6 +69,14 @@ def _read(one: Stored, kind: Kind[R], cache: Cache | None) -> R:
     return record
 
 
+def page(
+    connection: sqlite3.Connection, table: Table, kind: Kind[R], sieve: Sieve, after: str | None, limit: int
+) -> list[R]:
+    statement, parameters = (table.first, (limit,)) if after is None else (table.next, (after, limit))
+    with closing(stored(connection, statement, parameters)) as found:
+        return sieve.first(kind, found, limit, strict=True)
+
+
 class _Remembered:
     """A row of an answer; it is read only where the record is not known as it stands there."""
 
@@ -132,10 +140,14 @@ class SqliteTx:
         return find(self._connection, self._table(kind), kind, question, self._sieve, self._cache, strict=strict)
 
     async def insert(self, kind: Kind[R], record: R) -> R:
+        return self.restore(kind, revised(record, 1))
+
+    def restore(self, kind: Kind[R], record: R) -> R:
+        """As it is, with its version."""
         table = self._table(kind)
-        text, stored = kind.dump_json(revised(record, 1))
+        text, stored = kind.dump_json(record)
         entered = self._enter(kind, record.key, unique_values(kind, stored))
-        row = (text, *table.values(stored), record.key, 1)
+        row = (text, *table.values(stored), record.key, record.version)
         try:
             if not self._connection.execute(table.insert, row).rowcount:
                 raise Exists(f"{kind.name} {record.key!r} is there already")

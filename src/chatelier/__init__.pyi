@@ -87,6 +87,7 @@ from .core.settings import Retention, Section, Settings
 from .core.storage import (
     Cache,
     Changes,
+    Copyable,
     Hints,
     Kind,
     Leased,
@@ -142,6 +143,7 @@ __all__ = [
     "Choice",
     "Clock",
     "Command",
+    "Copyable",
     "Defer",
     "Deletes",
     "Description",
