@@ -21,7 +21,7 @@ async def open_mongo(
     clock: for waiting only; moments are the server's. patience: seconds that a server which does not answer is waited for
     before Unavailable; None for the default. Raises OperatorMust without the extra `mongo`.
     """
-    with ThreadPoolExecutor(1, "mongo-aside") as threads:
+    with ThreadPoolExecutor(2, "mongo-aside") as threads:
         engine = await asyncio.get_running_loop().run_in_executor(threads, _engine)
         async with engine.opened(url, kinds, clock, patience, threads) as store:
             yield store

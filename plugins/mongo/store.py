@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from chatelier import Changes, Clock, Hints, Kind, Question, Record, Scalar, Sieve, Store, Tx, Unavailable, Unreadable
 
 from . import care, words
+from .commits import Commits
 from .connection import PATIENCE_SECONDS, Address, Client, Database, connect, database_of, said
 from .hearing import Hearing
 from .layout import META, WRITER, Shelf, pair, shelf_of
@@ -68,8 +69,9 @@ class MongoStore:
         self._hints = Hints(clock)
         sieve = Sieve()
         self._view = View(database, sieve, _at_once, apart=self._apart)
-        self._writing = Writing(client, database, address, shelves, sieve, self._hints, patience)
-        self._hearing = Hearing(database, self._hints, frozenset(shelves), self._writing.name, None)
+        commits = Commits(client, database, address, threads)
+        self._writing = Writing(commits, database, address, shelves, sieve, self._hints, patience)
+        self._hearing = Hearing(database, self._hints, frozenset(shelves), commits.name, None)
         self._is_closed = False
 
     async def begin(self) -> None:

@@ -65,13 +65,17 @@ def _close(steps: Generator[Any, Any, Any]) -> None:
 
 @dataclass(slots=True)
 class Batch:
-    """One transaction of the server, which several works share. now: the server's clock."""
+    """One transaction of the server, which several works share.
+
+    now: the server's clock. number: of the transaction that wrote before it.
+    """
 
     view: View
     shelves: Mapping[str, Shelf]
     cache: Cache
     draft: Draft
     now: datetime
+    number: int
 
 
 class MongoTx:

@@ -11,125 +11,51 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
-from datetime import UTC
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import structlog
-from motor.motor_asyncio import AsyncIOMotorClientSession
-from pymongo import DeleteOne, InsertOne, ReadPreference, ReplaceOne, ReturnDocument, UpdateMany
-from pymongo.errors import BulkWriteError, PyMongoError
-from pymongo.read_concern import ReadConcern
+from pymongo.errors import PyMongoError
 
-from chatelier import Cache, Hints, OperatorMust, Record, Sieve, Tx, Unavailable, token
+from chatelier import Cache, Hints, Sieve, Tx, Unavailable
 
 from . import words
-from .connection import MAJORITY, Address, Client, Database, is_away, is_conflict, ours
-from .draft import NO_VERSION, Draft, Entry
-from .layout import META, WRITER, Shelf
+from .commits import ABANDONED_SECONDS, Again, Commits
+from .connection import Address, Database, is_away, is_conflict, ours
+from .draft import Draft
+from .layout import Shelf
+from .pending import Pending
 from .reading import View
-from .transaction import Ask, Batch, MongoTx, steered
-
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+from .transaction import Ask, Batch
 
 T = TypeVar("T")
-Operation = DeleteOne | UpdateMany | ReplaceOne[dict[str, Any]] | InsertOne[dict[str, Any]]
 BATCH_SECONDS = 0.02
 """So long works are put into one transaction before it is committed."""
 BUSY_SECONDS = 60.0
-"""That a work waits at most for other processes, and that a commit without an answer is asked after."""
+"""That a work waits at most for other processes."""
 PAUSE_SECONDS = 0.02
 """At most, before the next try where another process writes; it is drawn, so that several do not keep in step."""
 AWAY_SECONDS = 0.2
 """Before the next try where the server does not answer."""
 CONTENDED_SECONDS = 1.0
 """After a conflict the writer is taken at the start of a transaction for so long, which makes another conflict unlikely."""
-ABANDONED_SECONDS = 2.0
-"""A transaction that did nothing for so long has no process any more, or one that stands still."""
-DUPLICATE_KEY = 11000
-
-
-class Again(Exception):
-    """The transaction has to run again. careful: because something that was believed is not so."""
-
-    def __init__(self, *, careful: bool) -> None:
-        super().__init__()
-        self.careful = careful
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """A `work` that waits for its transaction.
-
-    told: what its caller waits for. since: on this machine's clock. is_alone: a transaction that it shared failed as a whole.
-    """
-
-    work: Callable[[Tx], Awaitable[Any]]
-    context: Context
-    told: asyncio.Future[Any]
-    since: float
-    is_alone: bool = False
-    is_careful: bool = False
-    inserted: Sequence[tuple[str, Record]] = ()
-    result: Any = None
-    error: BaseException | None = None
-
-    async def run(self, batch: Batch) -> None:
-        """What it did is undone if it raises. Raises what the server says."""
-        if not await self._try(batch, careful=self.is_careful):
-            await self._try(batch, careful=True)
-
-    async def _try(self, batch: Batch, *, careful: bool) -> bool:
-        """False where it failed after it believed something: that may be why, so it is no answer."""
-        tx = MongoTx(batch, careful=careful)
-        self.result = self.error = None
-        try:
-            self.result = await steered(self.context.run(self.work, tx), self.context)
-        except (PyMongoError, asyncio.CancelledError):
-            raise
-        except BaseException as error:  # noqa: BLE001 - the caller's `work` may raise anything, and is told it
-            tx.undo()
-            self.error = error
-            return not tx.believes
-        finally:
-            tx.over = True
-            self.inserted = tx.inserted
-        return True
-
-    def tell(self) -> None:
-        """Its caller may have been cancelled meanwhile."""
-        if self.told.done():
-            return
-        if self.error is not None:
-            self.told.set_exception(self.error)
-        else:
-            self.told.set_result(self.result)
-
-    def fail(self, error: BaseException) -> None:
-        self.error = error
-        self.tell()
 
 
 @dataclass(slots=True)
 class Writing:
-    """Of one open store. name: of this process among those that write."""
+    """Of one open store."""
 
-    client: Client
+    commits: Commits
     database: Database
     address: Address
     shelves: dict[str, Shelf]
     sieve: Sieve
     hints: Hints
     patience: float
-    name: str = field(default_factory=token)
     cache: Cache = field(default_factory=Cache)
     _waiting: deque[Pending] = field(default_factory=deque)
     _task: asyncio.Task[None] | None = None
-    _has_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _session: AsyncIOMotorClientSession | None = None
     _seen: int = -1
     _contended_until: float = 0.0
     _blocked_since: float | None = None
@@ -146,7 +72,7 @@ class Writing:
         """Waits for the transactions that are asked for."""
         while self._task is not None:
             await asyncio.wait({self._task})
-        await self._end_session()
+        await self.commits.end()
 
     # --- one after the other
 
@@ -154,8 +80,7 @@ class Writing:
         """Until nothing waits any more."""
         try:
             while self._waiting:
-                async with self._has_turn:
-                    await self._run_some()
+                await self._run_some()
                 if self._is_contended:
                     await self._pause(PAUSE_SECONDS)
         finally:
@@ -165,17 +90,19 @@ class Writing:
         """The first of those that wait, in one transaction; it is committed when this returns, or they wait again."""
         begun: list[Pending] = []
         try:
-            batch, number = await self._begin()
+            batch = await self._begin()
             await self._work(batch, begun)
-            await self._commit(batch, number)
+            await self.commits.commit(batch)
         except Again as again:
-            await self._abort()
+            await self.commits.abort()
+            if not again.careful:
+                self._seen = -1  # somebody else than a gateway wrote
             for pending in begun:
                 pending.is_careful |= again.careful
             self._wait_again(begun)
             self._fail_late(BUSY_SECONDS, self._busy)
         except PyMongoError as error:
-            await self._abort()
+            await self.commits.abort()
             if is_conflict(error) or is_away(error):
                 self._wait_again(begun)
                 await self._put_off(error)
@@ -186,10 +113,10 @@ class Writing:
             for pending in begun:
                 pending.fail(unsure)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits in vain
-            await self._abort()
+            await self.commits.abort()
             self._fail_apart(begun, error)
         else:
-            self._note_commit(batch, number, begun)
+            self._note_commit(batch, begun)
 
     async def _work(self, batch: Batch, begun: list[Pending]) -> None:
         until = monotonic() + BATCH_SECONDS
@@ -203,7 +130,7 @@ class Writing:
         """Whether the next one shares their transaction."""
         return monotonic() < until and not begun[0].is_alone and not self._waiting[0].is_alone
 
-    def _note_commit(self, batch: Batch, number: int, begun: Sequence[Pending]) -> None:
+    def _note_commit(self, batch: Batch, begun: Sequence[Pending]) -> None:
         self._blocked_since = None
         written = set[str]()
         for name, entries in batch.draft.kinds():
@@ -213,7 +140,7 @@ class Writing:
                     self.cache.drop(name, key)
                 else:
                     self.cache.put(entry.kind, entry.record, len(entry.row["doc"]))
-        self._seen = number + bool(written)
+        self._seen = batch.number + bool(written)
         for pending in begun:
             pending.tell()
         self.hints.moved(written)
@@ -248,7 +175,7 @@ class Writing:
             away.__cause__ = error
             self._seen = -1
             self._fail_late(self.patience, away)
-            await self._end_session()
+            await self.commits.end()
             await self._pause(AWAY_SECONDS)
 
     def _fail_late(self, seconds: float, error: Exception) -> None:
@@ -268,121 +195,22 @@ class Writing:
     def _is_contended(self) -> bool:
         return monotonic() < self._contended_until
 
-    async def _free(self) -> None:
-        """End transactions that have no process any more: the server would keep what they hold for a minute."""
-        now = monotonic()
-        self._blocked_since = self._blocked_since or now
-        if now - self._blocked_since < ABANDONED_SECONDS:
-            return
-        self._blocked_since = now
-        idle = {
-            "type": "idleSession",
-            "appName": self.address.app_name,
-            "transaction.timeInactiveMicros": {"$gte": int(ABANDONED_SECONDS * 1_000_000)},
-        }
-        with suppress(PyMongoError):  # some hosts forbid it; the server ends them by itself after a minute
-            found = self.client.admin.aggregate([{"$currentOp": {"idleSessions": True}}, {"$match": idle}])
-            if left := [operation["lsid"]["id"] for operation in await found.to_list(100)]:
-                log.warning(
-                    "transactions of a process that is gone are ended", place=self.address.place, count=len(left)
-                )
-                await self.client.admin.command("killSessions", [{"id": one} for one in left])
-
     # --- the server's transaction
 
-    async def _begin(self) -> tuple[Batch, int]:
-        """A transaction, and the number of the one that wrote before it. It holds the writer where conflicts are likely."""
-        if self._session is None:
-            self._session = await self.client.start_session()
-        self._session.start_transaction(
-            read_concern=ReadConcern("snapshot"), write_concern=MAJORITY, read_preference=ReadPreference.PRIMARY
-        )
-        meta, fields = self.database[META], {"number": 1, "now": "$$NOW"}
-        found: dict[str, Any] | None
-        if self._is_contended:
-            found = await meta.find_one_and_update(
-                {"_id": WRITER},
-                {"$inc": {"taken": 1}},
-                projection=fields,
-                return_document=ReturnDocument.AFTER,
-                session=self._session,
-            )
-        else:
-            found = await meta.find_one({"_id": WRITER}, fields, session=self._session)
-        if found is None:
-            raise OperatorMust(words.NO_WRITER.format(place=self.address.place, database=self.address.database))
-        number: int = found["number"]
+    async def _begin(self) -> Batch:
+        """It holds the writer from the start where conflicts are likely."""
+        session, number, now = await self.commits.begin(take=self._is_contended)
         if number != self._seen:
             self.cache.clear()
             self._seen = number
         draft = Draft()
-        view = View(self.database, self.sieve, Ask, self._session, self.cache, draft.of)
-        return Batch(view, self.shelves, self.cache, draft, found["now"].replace(tzinfo=UTC)), number
+        view = View(self.database, self.sieve, Ask, session, self.cache, draft.of)
+        return Batch(view, self.shelves, self.cache, draft, now, number)
 
-    async def _commit(self, batch: Batch, number: int) -> None:
-        if batch.draft.is_in_doubt:
-            raise Again(careful=True)
-        kinds = [name for name, _ in batch.draft.kinds()]
-        for name, entries in batch.draft.kinds():
-            await self._send(self.shelves[name], entries)
-        session = self._session
-        assert session is not None  # noqa: S101 - of the transaction that `_begin` began
-        if kinds:
-            said = {"number": number + 1, "by": self.name, "kinds": kinds, "at": batch.now}
-            done = await self.database[META].replace_one({"_id": WRITER, "number": number}, said, session=session)
-            if not done.matched_count:
-                raise Again(careful=False)
-        await self._commit_surely(session)
-
-    async def _commit_surely(self, session: AsyncIOMotorClientSession) -> None:
-        """Until it is known whether it was. The server remembers, also another one that took over."""
-        until = monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                await session.commit_transaction()
-            except PyMongoError as error:
-                if not error.has_error_label("UnknownTransactionCommitResult"):
-                    raise
-                if monotonic() >= until:
-                    raise Unavailable(words.MAYBE.format(place=self.address.place)) from error
-                await self._pause(AWAY_SECONDS)
-            else:
-                return
-
-    async def _send(self, shelf: Shelf, entries: dict[str, Entry]) -> None:
-        """All of a kind. Unique values are let go of before others take them."""
-        deletes = [DeleteOne(_as_it_was(key, one)) for key, one in entries.items() if one.record is None and one.base]
-        live = [(key, one) for key, one in entries.items() if one.record is not None]
-        losing = [key for key, one in live if one.base and one.base_pairs - one.pairs]
-        freed = [UpdateMany({"_id": {"$in": losing}}, {"$unset": {"u": 1}})] if losing else []
-        replaces = [ReplaceOne(_as_it_was(key, one), one.row) for key, one in live if one.base]
-        inserts = [InsertOne(one.row) for _, one in live if not one.base]
-        operations: list[Operation] = [*deletes, *freed, *replaces, *inserts]
-        if not operations:
-            return
-        try:
-            done = await self.database[shelf.name].bulk_write(operations, session=self._session)
-        except BulkWriteError as error:
-            if any(one.get("code") == DUPLICATE_KEY for one in error.details.get("writeErrors", ())):
-                raise Again(careful=True) from error
-            raise
-        if (done.deleted_count, done.matched_count) != (len(deletes), len(losing) + len(replaces)):
-            self._seen = -1  # somebody else than a gateway wrote to it
-            raise Again(careful=False)
-
-    async def _abort(self) -> None:
-        """Whatever is left of a transaction, though the server may have ended it already."""
-        if self._session is not None and self._session.delegate.in_transaction:
-            with suppress(PyMongoError):
-                await self._session.abort_transaction()
-
-    async def _end_session(self) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            with suppress(PyMongoError):
-                await session.end_session()
-
-
-def _as_it_was(key: str, entry: Entry) -> dict[str, Any]:
-    """The document that the entry takes the place of; of a damaged one the version is not compared."""
-    return {"_id": key, "v": entry.base} if entry.base != NO_VERSION else {"_id": key}
+    async def _free(self) -> None:
+        """Those who hold others up though they have no process any more."""
+        now = monotonic()
+        self._blocked_since = self._blocked_since or now
+        if now - self._blocked_since >= ABANDONED_SECONDS:
+            self._blocked_since = now
+            await self.commits.end_abandoned()
