@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from chatelier import Copyable, Kind, OperatorMust, Record, Store, SystemClock, Tx
-from chatelier.core.cli.store import copy_store
+from chatelier import Copyable, Kind, OperatorMust, Record, Store, SystemClock, Tx, token
+from chatelier.core.cli.store import backup_store, copy_store
 from chatelier.core.generation.jobs import RUNS, Runs
 from chatelier.core.leases import ACCOUNTS, take
 from chatelier.core.people.people import PEOPLE, Person
@@ -22,6 +22,7 @@ from chatelier.core.storage.copying import COPYINGS, copy, refuse_half
 from chatelier.core.testing.store_suite import KINDS, SAMPLES, TALLIES, Loose, Newer, Sample, Tally, add, bend, put
 from chatelier.plugins.mongo import open_mongo
 from chatelier.plugins.sqlite import open_sqlite
+from mongod import Mongod
 
 ALL: Sequence[Kind[Any]] = (*KINDS, COPYINGS, ACCOUNTS)
 
@@ -178,6 +179,32 @@ async def test_a_source_that_is_in_use_is_refused(urls: tuple[str, str]) -> None
 
 
 # --- the command
+
+
+async def test_a_backup_says_where_it_is_without_the_password(
+    mongod: Mongod, mongo_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = token()
+    target = f"mongodb://{name}:pa%2Fss-word@{mongod.host}/{name}?replicaSet=tests&authSource={name}"
+
+    def change(how: str) -> None:
+        with mongod.client() as client:
+            if how == "make":
+                client[name].command("createUser", name, pwd="pa/ss-word", roles=["readWrite"])
+            else:
+                client[name].command("dropUser", name)
+                client.drop_database(name)
+
+    await asyncio.to_thread(change, "make")
+    try:
+        async with opened(mongo_url) as store:
+            await add(store)
+            await backup_store(store, target)
+        said = capsys.readouterr().out
+        assert f"{mongod.host}/{name}" in said
+        assert "ss-word" not in said
+    finally:
+        await asyncio.to_thread(change, "drop")
 
 
 def command(folder: Path, *words: str, **more: str) -> subprocess.Popen[str]:

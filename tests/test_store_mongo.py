@@ -273,6 +273,8 @@ async def test_an_index_that_is_gone_is_named_and_made_again(mongo_url: str) -> 
     async with opened(mongo_url) as store:
         await change(mongo_url, lambda database: database.records_samples.drop_index("state,due"))
         assert await store.check() == ["the index state,due of records_samples is gone"]
+        with pytest.raises(OperatorMust, match="lost an index"):
+            await store.find(SAMPLES, {"state": "open"}, order="due")
     async with opened(mongo_url) as store:
         assert await store.check() == []
 

@@ -109,7 +109,7 @@ def _sync(folder: Path) -> None:
 
 async def backup_store(store: Store, target: str) -> None:
     await store.backup(target)
-    click.echo(f"Copied to {target}.")
+    click.echo(f"Copied to {redact(target)}.")
 
 
 async def _check(config: Path | None, set_aside: bool) -> bool:

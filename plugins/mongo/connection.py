@@ -29,7 +29,7 @@ OLDEST = 13
 """The wire version of MongoDB 5.0, the first with snapshots outside of transactions."""
 MAJORITY = WriteConcern("majority", j=True)
 
-AUTHENTICATION_FAILED, UNAUTHORIZED, SNAPSHOT_TOO_OLD = 18, 13, 239
+AUTHENTICATION_FAILED, UNAUTHORIZED, SNAPSHOT_TOO_OLD, DISK_FULL, NO_INDEX = 18, 13, 239, 14031, 2
 WRITE_CONFLICT, LOCK_TIMEOUT = 112, 24
 _NO_LOGIN = {AUTHENTICATION_FAILED, 8000}
 """8000 is what MongoDB Atlas says."""
@@ -155,6 +155,10 @@ def ours(error: PyMongoError, address: Address) -> Exception:
         return OperatorMust(words.NO_LOGIN.format(**names))
     if code == UNAUTHORIZED:
         return OperatorMust(words.NO_RIGHTS.format(**names))
+    if code == DISK_FULL:
+        return OperatorMust(words.FULL.format(**names))
+    if code == NO_INDEX and "hint" in str(error):
+        return OperatorMust(words.INDEX_GONE.format(**names))
     if code == SNAPSHOT_TOO_OLD:
         return Unavailable(words.TOOK_TOO_LONG.format(**names))
     if isinstance(error, ConnectionFailure) or is_away(error):

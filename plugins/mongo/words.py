@@ -27,6 +27,8 @@ NO_RIGHTS = (
     "MongoDB at {place} does not let this user do that (without a name in the URL it is nobody): "
     "give it the role readWrite on the database {database}."
 )
+FULL = "The disk of MongoDB at {place} is full. Free some space; nothing of the last step was written."
+INDEX_GONE = "The database {database} of MongoDB at {place} has lost an index. Start a gateway anew: it makes it again."
 TOO_OLD = "MongoDB at {place} is too old ({found}); it needs 5.0 or newer."
 NOT_OURS = (
     "The database {database} of MongoDB at {place} belongs to another program, or is a copy that was not finished. "

@@ -85,6 +85,8 @@ class Writing:
                     await self._pause(PAUSE_SECONDS)
         finally:
             self._task = None
+            while self._waiting:  # it was cancelled
+                self._waiting.popleft().fail(Unavailable(words.CLOSED))
 
     async def _run_some(self) -> None:
         """The first of those that wait, in one transaction; it is committed when this returns, or they wait again."""
@@ -115,6 +117,9 @@ class Writing:
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody waits in vain
             await self.commits.abort()
             self._fail_apart(begun, error)
+        except asyncio.CancelledError:
+            self._wait_again(begun)
+            raise
         else:
             self._note_commit(batch, begun)
 
