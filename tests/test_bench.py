@@ -63,3 +63,12 @@ def test_help_measures_ours_beside_python_and_other_programs() -> None:
     assert {"chatelier --help", "chatelier jobs --help", "python -c pass", "python -c 'import click'"} <= set(rows)
     assert all(0 < best <= median <= worst for best, median, worst in rows.values())
     assert sum(": met, " in line or ": missed, " in line for line in lines) == 5
+
+
+def test_stores_measures_both_engines_beside_the_bare_driver(tmp_path: Path, mongo_url: str) -> None:
+    lines = run("stores.py", "--mongodb", mongo_url, "--seconds", "0.1", "--folder", str(tmp_path))
+    for name in ("SQLite", "MongoDB", "bare motor"):
+        rows = [line[11:].split() for line in lines if line.startswith(f"{name} ")]
+        assert [row[2] for row in rows] == ["1", "1", "8", "8", "64", "64"]
+        assert all(float(row[6].removesuffix("/s")) > 0 for row in rows)
+    assert list(tmp_path.iterdir()) == [], "nothing is left"
