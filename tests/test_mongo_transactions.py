@@ -501,3 +501,29 @@ async def test_a_server_that_is_killed_in_the_middle_of_writes_keeps_what_it_ack
             assert await store.check() == []
     finally:
         await asyncio.to_thread(server.stop)
+
+
+@pytest.mark.slow
+async def test_a_long_transaction_is_not_taken_for_one_that_was_left(mongo_url: str) -> None:
+    """It holds the others up for longer than that, but it does something all the time."""
+    tries: list[float] = []
+    async with several(mongo_url, 2) as (long, short):
+        await add(long)
+
+        async def work(tx: Tx) -> None:
+            tries.append(asyncio.get_running_loop().time())
+            n = 0
+            while asyncio.get_running_loop().time() < tries[-1] + 4:
+                n += 1
+                await tx.get(SAMPLES, f"nobody {n}")
+            await tx.insert(SAMPLES, Sample(key="done"))
+
+        working = asyncio.create_task(long.atomically(work))
+        added = 0
+        while not working.done():
+            await add(short)
+            added += 1
+        await working
+        assert await long.get(SAMPLES, "done") is not None
+        assert len(tries) <= 3
+        assert await count(short) == 1 + added

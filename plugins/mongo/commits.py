@@ -33,8 +33,8 @@ COMMIT_SECONDS = 60.0
 """That a commit without an answer is asked after."""
 PAUSE_SECONDS = 0.2
 """At most, between two times."""
-ABANDONED_SECONDS = 2.0
-"""A transaction that did nothing for so long has no process any more, or one that stands still."""
+ABANDONED_SECONDS = 1.0
+"""A transaction that did nothing for so long has no process any more, or one that stands still; that one runs it again."""
 
 
 class Again(Exception):
@@ -58,6 +58,7 @@ class Commits:
     threads: Executor
     name: str = field(default_factory=token)
     _session: AsyncIOMotorClientSession | None = None
+    _idle: dict[tuple[bytes, int], int] = field(default_factory=dict)
 
     async def begin(self, *, take: bool) -> tuple[AsyncIOMotorClientSession, int, datetime]:
         """Its session, the number of the transaction that wrote before it, and the server's clock.
@@ -103,17 +104,18 @@ class Commits:
                 await session.end_session()
 
     async def end_abandoned(self) -> None:
-        """Transactions that have no process any more: the server would keep what they hold for a minute."""
-        idle = {
-            "type": "idleSession",
-            "appName": self.address.app_name,
-            "transaction.timeInactiveMicros": {"$gte": int(ABANDONED_SECONDS * 1_000_000)},
-        }
+        """Transactions that did nothing since this was called before: the server would keep what they hold for a minute."""
+        open_ones = {"type": "idleSession", "appName": self.address.app_name, "transaction": {"$exists": True}}
         with suppress(PyMongoError):  # some hosts forbid it; the server ends them by itself after a minute
-            found = self.client.admin.aggregate([{"$currentOp": {"idleSessions": True}}, {"$match": idle}])
-            if left := [{"id": operation["lsid"]["id"]} for operation in await found.to_list(100)]:
-                log.warning("ending what a process left that is gone", place=self.address.place, transactions=len(left))
-                await self.client.admin.command("killSessions", left)
+            found = self.client.admin.aggregate([{"$currentOp": {"idleSessions": True}}, {"$match": open_ones}])
+            before, self._idle = self._idle, {}
+            for operation in await found.to_list(1_000):
+                session, transaction = operation["lsid"]["id"], operation["transaction"]
+                key = bytes(session), transaction["parameters"]["txnNumber"]
+                self._idle[key] = transaction["timeActiveMicros"]
+                if before.get(key) == transaction["timeActiveMicros"]:
+                    log.warning("ending a transaction of a process that is gone", place=self.address.place)
+                    await self.client.admin.command("killSessions", [{"id": session}])
 
     # --- on a thread
 

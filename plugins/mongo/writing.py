@@ -58,7 +58,7 @@ class Writing:
     _task: asyncio.Task[None] | None = None
     _seen: int = -1
     _contended_until: float = 0.0
-    _blocked_since: float | None = None
+    _look_at: float | None = None
 
     async def run(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         # Of a cancelled caller, a transaction under way completes, and one that still queues does not start.
@@ -136,7 +136,7 @@ class Writing:
         return monotonic() < until and not begun[0].is_alone and not self._waiting[0].is_alone
 
     def _note_commit(self, batch: Batch, begun: Sequence[Pending]) -> None:
-        self._blocked_since = None
+        self._look_at = None
         written = set[str]()
         for name, entries in batch.draft.kinds():
             written.add(name)
@@ -213,9 +213,9 @@ class Writing:
         return Batch(view, self.shelves, self.cache, draft, now, number)
 
     async def _free(self) -> None:
-        """Those who hold others up though they have no process any more."""
+        """Those who hold others up though they have no process any more: found by two looks, the first one not at once."""
         now = monotonic()
-        self._blocked_since = self._blocked_since or now
-        if now - self._blocked_since >= ABANDONED_SECONDS:
-            self._blocked_since = now
+        self._look_at = self._look_at or now + ABANDONED_SECONDS / 2
+        if now >= self._look_at:
+            self._look_at = now + ABANDONED_SECONDS
             await self.commits.end_abandoned()
