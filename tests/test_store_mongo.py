@@ -163,6 +163,7 @@ async def test_a_wrong_password_is_said_without_the_password(mongod: Mongod) -> 
     [
         f"mongodb://ada:{PASSWORD}@host/x",
         f"mongodb://ada:{PASSWORD}@host:port/x",
+        "mongodb://ada:p@ss/word@host/x",
         "mongodb://",
         "mongodb://host:99999/x",
         "mongodb://host/x?replicaSet",
@@ -172,6 +173,11 @@ async def test_a_wrong_password_is_said_without_the_password(mongod: Mongod) -> 
 )
 async def test_a_url_that_cannot_be_used_is_refused_with_an_example(url: str) -> None:
     assert "mongodb://host:27017/chatelier?replicaSet=rs0" in await refused(OperatorMust, url)
+
+
+async def test_a_name_that_is_not_in_dns_is_said() -> None:
+    url = f"mongodb+srv://ada:{quote(PASSWORD, safe='')}@nowhere.invalid/x"
+    assert "cannot be looked up" in await refused(Unavailable, url)
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

@@ -48,15 +48,19 @@ class Address:
 
     @classmethod
     def of(cls, url: str) -> "Address":
-        """Raises OperatorMust, without a word of the URL. Looks up `mongodb+srv:` names, so it belongs on a thread."""
+        """Raises OperatorMust and Unavailable, without a secret. Looks up `mongodb+srv:` names, so it belongs on a thread."""
         try:
             parsed = parse_uri(url)
         except InvalidURI:
             raise OperatorMust(words.BAD_URL) from None  # its words may hold a part of the password
         except (ConfigurationError, ValueError) as error:
-            raise OperatorMust(words.BAD_URL) from (error if "@" not in url else None)
+            if url.startswith("mongodb+srv:"):
+                raise Unavailable(words.NO_SRV) from error
+            raise OperatorMust(words.BAD_URL) from None
         if not parsed["database"]:
             raise OperatorMust(words.NO_DATABASE)
+        if set(parsed["database"]) & set("@/"):  # what looks like the host is a part of the password
+            raise OperatorMust(words.BAD_URL)
         hosts = [f"{host}:{port}" if port else host for host, port in parsed["nodelist"]]
         options = {name.lower(): value for name, value in parsed["options"].items()}
         return cls(

@@ -6,6 +6,7 @@ BAD_URL = (
     "store: this is no MongoDB URL. Write mongodb://host:27017/chatelier?replicaSet=rs0, with name:password@ before the host "
     "if it needs them; a character of these that is no letter or digit is written as %40, %3A, %2F …"
 )
+NO_SRV = "store: the name in the mongodb+srv: URL cannot be looked up. Look at the name, and whether this machine can ask DNS."
 NO_DATABASE = (
     "store: the URL names no database. Write its name behind the host: mongodb://host:27017/chatelier?replicaSet=rs0"
 )

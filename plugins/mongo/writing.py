@@ -97,12 +97,7 @@ class Writing:
             await self.commits.commit(batch)
         except Again as again:
             await self.commits.abort()
-            if not again.careful:
-                self._seen = -1  # somebody else than a gateway wrote
-            for pending in begun:
-                pending.is_careful |= again.careful
-            self._wait_again(begun)
-            self._fail_late(BUSY_SECONDS, self._busy)
+            await self._go_again(begun, careful=again.careful)
         except PyMongoError as error:
             await self.commits.abort()
             if is_conflict(error) or is_away(error):
@@ -167,6 +162,15 @@ class Writing:
             pending.fail(error)
         if not begun:
             self._waiting.clear()
+
+    async def _go_again(self, begun: Sequence[Pending], *, careful: bool) -> None:
+        for pending in begun:
+            pending.is_careful |= careful
+        self._wait_again(begun)
+        self._fail_late(BUSY_SECONDS, self._busy)
+        if not careful:  # somebody else than a gateway wrote
+            self._seen = -1
+            await self._pause(PAUSE_SECONDS)
 
     async def _put_off(self, error: PyMongoError) -> None:
         """Wait a little for who holds what is needed, or for the server; who waits for too long already is told."""
