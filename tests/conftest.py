@@ -153,5 +153,4 @@ def mongo_url(mongod: "Mongod") -> Iterator[str]:
     """Of a database that is gone after the test."""
     name = f"test-{uuid.uuid4().hex}"
     yield mongod.url(name)
-    with mongod.client() as client:
-        client.drop_database(name)
+    mongod.drop(name)

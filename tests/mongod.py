@@ -90,6 +90,14 @@ class Mongod:
                         raise
                 time.sleep(0.05)
 
+    def drop(self, database: str) -> None:
+        """With the transactions that killed processes left in it: it would wait for them for a minute."""
+        left = {"type": "idleSession", "appName": f"chatelier/{database}"}
+        with self.client() as client:
+            for operation in client.admin.aggregate([{"$currentOp": {"idleSessions": True}}, {"$match": left}]):
+                client.admin.command("killSessions", [{"id": operation["lsid"]["id"]}])
+            client.drop_database(database)
+
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 

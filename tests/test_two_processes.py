@@ -1,4 +1,4 @@
-"""Two `chatelier` processes on one SQLite file: each thing happens once, and whoever is left goes on."""
+"""Two `chatelier` processes on one store: each thing happens once, and whoever is left goes on."""
 
 import asyncio
 import signal
@@ -34,6 +34,12 @@ from gateways import (
 
 GRAPH = Path(__file__).parent / "data" / "workflows" / "png_one_tiny.json"
 SLOW = {"sketch": {"seconds": 1}}
+
+
+@pytest.fixture(params=["sqlite", "mongodb"])
+def stored(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What the configuration says of the store."""
+    return {} if request.param == "sqlite" else {"store": request.getfixturevalue("mongo_url")}
 
 
 def prepared(folder: Path, **more: Any) -> Path:
@@ -93,8 +99,8 @@ async def settled(store: Store) -> list[Message]:
         assert await changes.wait(30)
 
 
-async def test_each_event_is_handled_once_and_each_message_sent_once(tmp_path: Path) -> None:
-    config = prepared(tmp_path, backends=SLOW)
+async def test_each_event_is_handled_once_and_each_message_sent_once(tmp_path: Path, stored: dict[str, str]) -> None:
+    config = prepared(tmp_path, backends=SLOW, **stored)
     async with pair(config) as (first, _), open_store(config) as store, guest(first.url) as me:
         for n in range(12):
             await me.say(f"/nothing{n}")
@@ -112,8 +118,10 @@ async def test_each_event_is_handled_once_and_each_message_sent_once(tmp_path: P
         assert not any(message.again for message in sent)
 
 
-async def test_the_account_moves_when_its_holder_stops_and_nothing_is_said_twice(tmp_path: Path) -> None:
-    config = prepared(tmp_path, backends=SLOW)
+async def test_the_account_moves_when_its_holder_stops_and_nothing_is_said_twice(
+    tmp_path: Path, stored: dict[str, str]
+) -> None:
+    config = prepared(tmp_path, backends=SLOW, **stored)
     async with pair(config) as (first, second), open_store(config) as store:
         async with guest(first.url) as me:
             before = await holder(store)
@@ -134,9 +142,9 @@ async def test_the_account_moves_when_its_holder_stops_and_nothing_is_said_twice
         assert {job.attempts for job in await jobs_of(store)} == {1}
 
 
-async def test_jobs_of_a_killed_process_are_taken_over_and_run_once(tmp_path: Path) -> None:
+async def test_jobs_of_a_killed_process_are_taken_over_and_run_once(tmp_path: Path, stored: dict[str, str]) -> None:
     with sketch_process(tmp_path / "server", "--seconds", "4") as server:
-        config = prepared(tmp_path, backends=on_server(server.url))
+        config = prepared(tmp_path, backends=on_server(server.url), **stored)
         async with pair(config) as (first, second), open_store(config) as store:
             async with guest(first.url) as me:
                 card = await me.card("/png_one_tiny")
