@@ -14,8 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from chatelier import Store, SystemClock, Tx
-from chatelier.plugins.sqlite import open_sqlite
-from points_script import LEDGER, Rules, do, script
+from points_script import Rules, do, opened, script
 
 T = TypeVar("T")
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -62,9 +61,9 @@ def die() -> None:
 
 async def live(told: dict[str, Any], report: int) -> None:
     clock = StepClock()
-    async with open_sqlite(told["url"], LEDGER, clock) as store:
+    async with opened(told["url"], clock) as store:
         killing: Any = Killing(store, told["kill"], told["side"])
-        for n, step in enumerate(script(told["seed"], told["length"], Rules())):
+        for n, step in enumerate(script(told["seed"], told["length"], Rules.of(told["url"]))):
             if told["at"] <= n < told["until"]:
                 clock.step = n
                 await do(killing, step)

@@ -1,18 +1,21 @@
 """What happens to a ledger in the kill tests: the same things in the same order for one seed, each of which may be done again."""
 
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from chatelier import BadInput, Exists, Kind, Store, Tx
+from chatelier import BadInput, Clock, Exists, Kind, Store, Tx
 from chatelier.core.points.allowance import Allowance
 from chatelier.core.points.charging import Charges, Run, accept, settle
 from chatelier.core.points.ledger import BALANCES, ENTRIES, HOLDS, allowance_of, pool_of, purchased_of
 from chatelier.core.points.moves import VOUCHERS, buy, donate, give, issue, redeem, refund, wrap
 from chatelier.core.points.prices import Price, Quote
 from chatelier.core.points.scenarios import GROUPS, Floors, Payer, set_mode
+from chatelier.plugins.mongo import open_mongo
+from chatelier.plugins.sqlite import open_sqlite
 
 LEDGER: list[Kind[Any]] = [ENTRIES, BALANCES, HOLDS, GROUPS, VOUCHERS]
 POINT = 1_000
@@ -25,9 +28,15 @@ Work = Callable[[Tx], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """allowance: of everybody; one of 0 points leaves the clock out of it."""
+    """allowance: of everybody."""
 
     allowance: Allowance = field(default_factory=lambda: Allowance(maximum=370 * POINT))
+
+    @classmethod
+    def of(cls, url: str) -> "Rules":
+        """MongoDB has a clock of its own, which nobody turns: nothing is refilled there within a cycle that lasts for ever."""
+        lasting = {} if url.startswith("sqlite:") else {"seconds": 10**9}
+        return cls(Allowance(maximum=370 * POINT, **lasting))
 
 
 def script(seed: int, length: int, rules: Rules) -> Iterator[list[Work]]:
@@ -91,3 +100,11 @@ async def do(store: Store, step: list[Work]) -> None:
             await store.atomically(work)
         except (BadInput, Exists):
             continue
+
+
+@asynccontextmanager
+async def opened(url: str, clock: Clock) -> AsyncIterator[Store]:
+    """The ledger's store, by the engine of its URL."""
+    engine = open_sqlite if url.startswith("sqlite:") else open_mongo
+    async with engine(url, LEDGER, clock) as store:
+        yield store

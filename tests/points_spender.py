@@ -9,8 +9,7 @@ from chatelier.core.points.charging import Run, settle
 from chatelier.core.points.holds import set_aside
 from chatelier.core.points.ledger import Books, purchased_of
 from chatelier.core.points.scenarios import Payer
-from chatelier.plugins.sqlite import open_sqlite
-from points_script import LEDGER, POINT
+from points_script import POINT, opened
 
 
 async def spend(store: Store, name: str, n: int, person: str, amount: int) -> bool:
@@ -31,7 +30,7 @@ async def spend(store: Store, name: str, n: int, person: str, amount: int) -> bo
 
 
 async def main(url: str, name: str, times: int, person: str, points: int) -> None:
-    async with open_sqlite(url, LEDGER, SystemClock()) as store:
+    async with opened(url, SystemClock()) as store:
         await asyncio.to_thread(sys.stdin.readline)  # all begin together
         got = await asyncio.gather(*(spend(store, name, n, person, points * POINT) for n in range(times)))
         sys.stdout.write(f"{sum(got)}\n")

@@ -5,15 +5,21 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from chatelier import SystemClock
 from chatelier.core.points.audit import audit
 from chatelier.core.points.ledger import BALANCES, HOLDS, purchased_of
 from chatelier.core.points.moves import buy
-from chatelier.plugins.sqlite import open_sqlite
-from points_script import LEDGER, POINT
+from points_script import POINT, opened
 
 SPENDER = Path(__file__).with_name("points_spender.py")
 PROCESSES, EACH, THERE = 4, 250, 500
+
+
+@pytest.fixture(params=["sqlite", "mongodb"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"sqlite://{tmp_path}/points.db" if request.param == "sqlite" else str(request.getfixturevalue("mongo_url"))
 
 
 async def spenders(url: str, each: int, *wanted: tuple[str, int]) -> list[int]:
@@ -37,9 +43,8 @@ async def spenders(url: str, each: int, *wanted: tuple[str, int]) -> list[int]:
     return [int(out) for out, _ in said]
 
 
-async def test_of_a_thousand_spends_on_five_hundred_points_five_hundred_succeed(tmp_path: Path) -> None:
-    url = f"sqlite://{tmp_path}/points.db"
-    async with open_sqlite(url, LEDGER, SystemClock()) as store:
+async def test_of_a_thousand_spends_on_five_hundred_points_five_hundred_succeed(url: str) -> None:
+    async with opened(url, SystemClock()) as store:
         await store.atomically(lambda tx: buy(tx, "ada", THERE * POINT, provider="test", charge="1"))
         got = await spenders(url, EACH, *[("ada", 1)] * PROCESSES)
         assert sum(got) == THERE
@@ -50,9 +55,8 @@ async def test_of_a_thousand_spends_on_five_hundred_points_five_hundred_succeed(
         assert await audit(store) == []
 
 
-async def test_those_who_are_paid_for_at_the_same_moment_never_swap_payers(tmp_path: Path) -> None:
-    url = f"sqlite://{tmp_path}/points.db"
-    async with open_sqlite(url, LEDGER, SystemClock()) as store:
+async def test_those_who_are_paid_for_at_the_same_moment_never_swap_payers(url: str) -> None:
+    async with opened(url, SystemClock()) as store:
         for person in ("ada", "bob"):
             await store.atomically(partial(buy, person=person, amount=1_000 * POINT, provider="test", charge=person))
         assert await spenders(url, 100, ("ada", 1), ("bob", 3)) == [100, 100]
