@@ -10,12 +10,15 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chatelier import Kind, Record, Store, SystemClock, Tx
+import pymongo
+
+from chatelier import Kind, Record, Store, SystemClock, Tx, token
 from chatelier.core import log
 from chatelier.core.points.allowance import Allowance
 from chatelier.core.points.holds import capture, finish, set_aside
@@ -23,6 +26,7 @@ from chatelier.core.points.ledger import BALANCES, ENTRIES, HOLDS, Books, pool_o
 from chatelier.core.points.moves import buy, grant
 from chatelier.core.points.report import report
 from chatelier.core.points.scenarios import GROUPS
+from chatelier.plugins.mongo import open_mongo
 from chatelier.plugins.sqlite import open_sqlite
 
 KINDS: Sequence[Kind[Any]] = (ENTRIES, BALANCES, HOLDS, GROUPS)
@@ -143,8 +147,32 @@ def account_of(worker: int, *, shared: bool) -> str:
     return pool_of("bench/square") if shared else purchased_of(f"p{worker:03d}")
 
 
-async def ledger_rate(folder: Path, at_a_time: int, count: int, *, shared: bool) -> float:
-    async with open_sqlite(f"sqlite://{folder}/ledger-{at_a_time}-{shared}.db", KINDS, SystemClock()) as store:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the stores are: a folder, or a MongoDB server, whose databases go afterwards."""
+
+    folder: Path
+    mongo: str = ""
+
+    @asynccontextmanager
+    async def store(self, name: str) -> AsyncIterator[Store]:
+        """A new one."""
+        if not self.mongo:
+            async with open_sqlite(f"sqlite://{self.folder}/{name}.db", KINDS, SystemClock()) as store:
+                yield store
+            return
+        server, _, options = self.mongo.partition("?")
+        database = f"bench_{token()[:8].replace('-', '_')}_{name}".replace("-", "_")
+        try:
+            async with open_mongo(f"{server.rstrip('/')}/{database}?{options}", KINDS, SystemClock()) as store:
+                yield store
+        finally:
+            with pymongo.MongoClient[dict[str, Any]](self.mongo) as client:
+                client.drop_database(database)
+
+
+async def ledger_rate(place: Place, at_a_time: int, count: int, *, shared: bool) -> float:
+    async with place.store(f"ledger-{at_a_time}-{shared}") as store:
         for n in range(1 if shared else at_a_time):
             await _fill(store, account_of(n, shared=shared))
 
@@ -155,8 +183,8 @@ async def ledger_rate(folder: Path, at_a_time: int, count: int, *, shared: bool)
         return await rate(at_a_time, count, one)
 
 
-async def engine_rate(folder: Path, at_a_time: int, count: int) -> float:
-    async with open_sqlite(f"sqlite://{folder}/engine-{at_a_time}.db", KINDS, SystemClock()) as store:
+async def engine_rate(place: Place, at_a_time: int, count: int) -> float:
+    async with place.store(f"engine-{at_a_time}") as store:
         template = account_of(999, shared=False)
         await _fill(store, template)
         verbs = await recorded(store, template)
@@ -190,9 +218,9 @@ async def _fill(store: Store, account: str) -> None:
     await store.atomically(work)
 
 
-async def read_seconds(folder: Path, postings: int, times: int) -> float:
+async def read_seconds(place: Place, postings: int, times: int) -> float:
     """Of one reading of an account, the median."""
-    async with open_sqlite(f"sqlite://{folder}/read-{postings}.db", KINDS, SystemClock()) as store:
+    async with place.store(f"read-{postings}") as store:
         for start in range(0, postings, BATCH):
 
             async def work(tx: Tx, start: int = start) -> None:
@@ -208,16 +236,16 @@ async def read_seconds(folder: Path, postings: int, times: int) -> float:
         return statistics.median(took)
 
 
-async def measure(folder: Path, *, quick: bool) -> bool:
+async def measure(place: Place, *, quick: bool) -> bool:
     """Prints all of it. Whether each aim was met."""
     count, widths = (128, (1, 8)) if quick else (4_000, (1, 8, 64))
     print("at a time   engine alone   ledger, own accounts   ledger, one pool   (spends a second)")
     shares, pools = [], []
     lock = 0.0
     for width in widths:
-        engine = await engine_rate(folder, width, count)
-        own = await ledger_rate(folder, width, count, shared=False)
-        pool = await ledger_rate(folder, width, count, shared=True)
+        engine = await engine_rate(place, width, count)
+        own = await ledger_rate(place, width, count, shared=False)
+        pool = await ledger_rate(place, width, count, shared=True)
         lock = lock or engine  # one at a time is what one lock allows
         shares.append(own / engine)
         pools.append(pool / lock)
@@ -225,7 +253,7 @@ async def measure(folder: Path, *, quick: bool) -> bool:
             f"{width:9}   {engine:12,.0f}   {own:13,.0f} ({own / engine:4.0%})   {pool:9,.0f} ({pool / lock:4.0%})",
             flush=True,
         )
-    read = [(n, await read_seconds(folder, n, 20)) for n in ((10, 1_000) if quick else (10, 10_000, 1_000_000))]
+    read = [(n, await read_seconds(place, n, 20)) for n in ((10, 1_000) if quick else (10, 10_000, 1_000_000))]
     print("postings behind an account   one reading")
     for n, seconds in read:
         print(f"{n:26,}   {seconds * 1e6:8.0f} µs", flush=True)
@@ -246,10 +274,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few of each, to see that it runs")
     parser.add_argument("--folder", type=Path, help="where the databases go; a temporary folder by default")
+    parser.add_argument(
+        "--mongo", default="", help="a MongoDB server instead, such as mongodb://127.0.0.1/?replicaSet=rs"
+    )
     asked = parser.parse_args()
     log.configure("WARNING", stream=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="chatelier-bench-", dir=asked.folder) as folder:
-        met = asyncio.run(measure(Path(folder), quick=asked.quick))
+        met = asyncio.run(measure(Place(Path(folder), asked.mongo), quick=asked.quick))
     sys.exit(0 if met else 1)
 
 

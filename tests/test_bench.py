@@ -72,3 +72,11 @@ def test_stores_measures_both_engines_beside_the_bare_driver(tmp_path: Path, mon
         assert [row[2] for row in rows] == ["1", "1", "8", "8", "64", "64"]
         assert all(float(row[6].removesuffix("/s")) > 0 for row in rows)
     assert list(tmp_path.iterdir()) == [], "nothing is left"
+
+
+def test_ledger_measures_spends_beside_its_engine(tmp_path: Path) -> None:
+    heading, *lines = run("ledger.py", "--quick", "--folder", str(tmp_path))
+    assert "engine alone" in heading
+    assert [line.split()[0] for line in lines[:2]] == ["1", "8"]
+    assert sum(": met, " in line or ": missed, " in line for line in lines) == 3
+    assert list(tmp_path.iterdir()) == [], "nothing is left"
