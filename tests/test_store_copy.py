@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from chatelier.core.cli.store import backup_store, copy_store
 from chatelier.core.generation.jobs import RUNS, Runs
 from chatelier.core.leases import ACCOUNTS, take
 from chatelier.core.people.people import PEOPLE, Person
+from chatelier.core.points.ledger import BALANCES, purchased_of
+from chatelier.core.points.moves import buy
 from chatelier.core.registered import KINDS as CORE_KINDS
 from chatelier.core.storage.copying import COPYINGS, copy, refuse_half
 from chatelier.core.testing.store_suite import KINDS, SAMPLES, TALLIES, Loose, Newer, Sample, Tally, add, bend, put
@@ -255,10 +258,29 @@ def test_the_command_goes_on_after_a_kill(tmp_path: Path, mongo_url: str, way: s
     assert (code, err) == (0, "")
     assert "Going on" in out
     assert "6000 records are the same in both" in out
+    assert "The ledger agrees with itself." in out
     assert said(tmp_path, "check", CHATELIER_STORE=urls[1])[:2] == (0, "All is well.\n")
     code, _, err = said(tmp_path, "copy", *urls)
     assert code == 2
     assert "other data" in err
+
+
+def test_a_ledger_that_is_off_is_said_after_the_copy(tmp_path: Path) -> None:
+    async def prepare() -> None:
+        async with opened(f"sqlite://{tmp_path}/a.db", CORE_KINDS) as store:
+            await store.atomically(lambda tx: buy(tx, "ada", 5_000, provider="test", charge="1"))
+            await store.atomically(spoil)
+
+    async def spoil(tx: Tx) -> None:
+        balance = await tx.get(BALANCES, purchased_of("ada"))
+        assert balance is not None
+        await tx.replace(BALANCES, replace(balance, free=7_000))
+
+    asyncio.run(prepare())
+    code, out, err = said(tmp_path, "copy", "sqlite:a.db", "sqlite:b.db")
+    assert (code, err) == (1, "")
+    assert "person:ada.purchased" in out
+    assert "points audit --repair" in out
 
 
 def test_a_dash_is_the_configured_store_and_no_password_is_said(tmp_path: Path, mongo_url: str) -> None:

@@ -14,6 +14,7 @@ from ..errors import OperatorMust
 from ..leases import ACCOUNTS
 from ..log import hide, redact
 from ..media.references import BLOB_REFS, BLOBS
+from ..points.audit import audit
 from ..registered import KINDS, open_store_at, open_store_of
 from ..settings import Settings
 from ..storage import Kind, Store, Tx, Unreadable, copying, words
@@ -36,7 +37,8 @@ def backup(config: Path | None, target: str) -> None:
 
 
 def copy(config: Path | None, source: str, target: str) -> None:
-    run_command(_copy(config, source, target))
+    if not run_command(_copy(config, source, target)):
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
 async def check_store(store: Store) -> bool:
@@ -136,7 +138,7 @@ async def _refuse_running(source: Store) -> None:
     await source.atomically(work)
 
 
-async def _copy(config: Path | None, source: str, target: str) -> None:
+async def _copy(config: Path | None, source: str, target: str) -> bool:
     settings, plugins = begin(config)
     urls = [settings.store if url == CONFIGURED else beside_data(settings, url) for url in (source, target)]
     async with (
@@ -144,6 +146,16 @@ async def _copy(config: Path | None, source: str, target: str) -> None:
         open_store_at(urls[1], plugins, SystemClock()) as second,
     ):
         await copy_store(first, second, plugins.kinds(KINDS), redact(urls[0]))
+        return await audit_copy(second)
+
+
+async def audit_copy(store: Store) -> bool:
+    """Print what is off in the ledger, a line each. True when nothing is."""
+    faults = await audit(store)
+    for fault in faults:
+        click.echo(fault)
+    click.echo(words.LEDGER_OFF.format(count=len(faults)) if faults else words.LEDGER_FINE)
+    return not faults
 
 
 def beside_data(settings: Settings, url: str) -> str:

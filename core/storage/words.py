@@ -15,6 +15,11 @@ NOTHING_THERE = "{source} holds no records at all: look at its name."
 GOES_ON = "Going on where the copy was cut off."
 COPIED = "{kind}: {count} copied"
 DIFFERS = "{kind} {key!r} is not the same in both: a gateway was running. Stop every gateway, empty the target, and copy again."
+LEDGER_OFF = (
+    "{count} faults in the ledger, which the source has too, for both are the same. "
+    "`chatelier points audit --repair` makes balances anew."
+)
+LEDGER_FINE = "The ledger agrees with itself."
 RUNNING = (
     "A gateway runs on the source ({owner}). Stop it first; one that was killed counts as running for half a minute."
 )
