@@ -13,6 +13,7 @@ import pytest
 from chatelier import JOBS, ChatChanged, Job, Runtime, Said
 from chatelier.core.chat.outbox import Address
 from chatelier.core.generation.backend import Ended, Output
+from chatelier.core.generation.jobs import ATTEMPTS
 from chatelier.core.generation.orders import Bounds, Terms, Wanted, draft, take
 from chatelier.core.people.people import PEOPLE
 from chatelier.core.points.audit import audit
@@ -47,6 +48,16 @@ class Town:
         await self.network.until(lambda: set(self.network.shown) - before)
         return "\n".join(shown.text for key, shown in self.network.shown.items() if key not in before)
 
+    async def account(self) -> str:
+        before = set(self.network.shown)
+        await self.network.receive(self.network.event(Said(text="/account"), chat="ada's"))
+
+        def told() -> list[str]:
+            return [one.text for key, one in self.network.shown.items() if key not in before and " of 370" in one.text]
+
+        await self.network.until(told)
+        return told()[0]
+
     async def make(self, seconds: float, text: str = "/make a fox", **how: Any) -> Job:
         """Order it, and let it run so long."""
         await self.say(text, **how)
@@ -71,6 +82,15 @@ class Town:
             found = await self.runtime.store.get(JOBS, job.key)
             assert found is not None
         return found
+
+    async def is_for(self, attempt: str, job: str) -> bool:
+        row = await self.runtime.store.get(ATTEMPTS, attempt)
+        return row is not None and row.job == job
+
+    async def closed(self, key: str) -> None:
+        changes = self.runtime.store.changes(JOBS)
+        while (job := await self.runtime.store.get(JOBS, key)) is not None and job.open:
+            await changes.wait(5)
 
     def _is_open(self, job: str) -> bool:
         return job in self.runtime.dispatcher.running
@@ -366,6 +386,26 @@ async def test_what_comes_by_the_api_or_in_a_batch_takes_purchased_points(
         await order(at, origin)
         await at.end(5)
         assert await at.purchased() == (floor - 1) * POINT
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+async def test_what_settles_as_a_whole_is_paid_when_all_of_it_is_there(tmp_path: Path, ends_well: bool) -> None:
+    async with town(tmp_path, points={"price": {"second": 1}}) as at:
+        taken = await order(at, "chat", settles="whole", jobs=2)
+        assert "310 of 370" in await at.account()
+        first, second = taken.jobs
+        for job, well in ((first, True), (second, ends_well)):
+            await at.network.until(lambda: any(run.ended is None for run in at.backend.runs.values()))
+            (attempt,) = [one for one in at.backend.runs if await at.is_for(one, job)]
+            outputs = (Output(n=0, node="1", name="fake.png"),) if well else ()
+            ended = Ended(state="done", outputs=outputs, started_at=START, ended_at=START + timedelta(seconds=5))
+            at.backend.finish(attempt, ended)
+            await at.closed(job)
+            if job == first:
+                assert "310 of 370" in await at.account()
+        found = [await at.runtime.store.get(JOBS, job) for job in taken.jobs]
+        assert [job.cost for job in found if job] == ([5 * POINT] * 2 if ends_well else [0, 0])
+        assert ("360 of 370" if ends_well else "370 of 370") in await at.account()
 
 
 def test_settings_refuse_prices_that_contradict_themselves(tmp_path: Path) -> None:
