@@ -183,7 +183,7 @@ class Handling:
             if arrival is not None:
                 task.cancel()
         for album in self._albums.values():
-            album.is_replaced = album.is_replaced or album.line == line
+            album.is_replaced = album.is_replaced or album.task in earlier
         return (self._spawn(self._drop(earlier), None, line),)
 
     def _join(self, part: Arrival, key: AlbumKey, line: Line) -> None:
@@ -193,8 +193,8 @@ class Handling:
             album.parts.append(part)
             album.last_at = now
         else:
-            self._albums[key] = album = Album([part], now, line)
-            self._spawn(self._joined(album, key, dict(self._lines.get(line, {})), line), None, line)
+            self._albums[key] = album = Album([part], now)
+            album.task = self._spawn(self._joined(album, key, dict(self._lines.get(line, {})), line), None, line)
 
     async def _joined(self, album: Album, key: AlbumKey, earlier: Tasks, line: Line) -> None:
         clock = self.runtime.clock

@@ -1302,3 +1302,23 @@ async def test_an_album_that_still_comes_can_be_replaced(tmp_path: Path) -> None
         await at.pass_time(5)
         assert (gate.calls, instead.calls) == ([], ["b"])
         assert chat_words.REPLACED in [arrival.words for arrival in await at.arrivals()]
+
+
+@pytest.mark.parametrize("second", ["/swap", "/queued"])
+async def test_an_album_takes_the_place_of_earlier_ones_only(tmp_path: Path, second: str) -> None:
+    calls: list[tuple[str, int]] = []
+
+    async def handler(call: Call) -> None:
+        assert isinstance(call.event.body, Said)
+        calls.append((call.command.name, len(call.event.body.files)))
+        await call.commit(None, Reply(text="done"))
+
+    commands = [
+        Command(name="swap", summary="Takes the place of others.", handler=handler, overlap="replace"),
+        Command(name="queued", summary="Waits.", handler=handler),
+    ]
+    async with studio(tmp_path, clock=FakeClock(), commands=commands) as at:
+        for event in (*parts(at, 2, "/swap", "1"), *parts(at, 3, second, "2")):
+            await at.network.receive(event)
+        await at.pass_time(5)
+        assert (second.removeprefix("/"), 3) in calls

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +19,13 @@ from chatelier import (
     Media,
     OperatorMust,
     Outgoing,
+    PlainDialect,
     RateRules,
     Receipt,
     Refused,
     Reply,
     Retry,
+    SystemClock,
     Tx,
     Unavailable,
     Uncertain,
@@ -33,11 +36,13 @@ from chatelier.core.chat.inbox import ARRIVALS
 from chatelier.core.chat.line import DELIVERY_SECONDS, IDLE_SECONDS, LOOK_SECONDS, PAGE, TRIES, Line
 from chatelier.core.chat.outbox import MESSAGES, Address, Message, post
 from chatelier.core.errors import Lost
+from chatelier.core.leases import ACCOUNTS, take
 from chatelier.core.media.renditions import Copy, Renditions, Target
 from chatelier.core.registered import KINDS
 from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.platform import FakePlatform, with_capabilities
 from chatelier.core.testing.store import FakeStore
+from chatelier.plugins.sqlite import open_sqlite
 
 PICTURE = Media(blob=Blob(sha256="0" * 64, size=10, mime="image/png", kind="image"), name="a.png", inline=b"p")
 
@@ -769,3 +774,45 @@ async def test_a_store_that_is_slow_to_tell_of_it_does_not_delay_it_for_ever(des
     assert desk.network.texts == []
     await desk.quiet(2 * LOOK_SECONDS)
     assert desk.network.texts == ["hello"]
+
+
+async def test_replies_of_one_commit_stay_in_order_though_another_process_writes_at_that_moment(tmp_path: Path) -> None:
+    url, clock = f"sqlite://{tmp_path}/x.db", SystemClock()
+
+    async def anyone(_: Tx) -> None:
+        """This process holds the account."""
+
+    async with open_sqlite(url, KINDS, clock) as store, open_sqlite(url, KINDS, clock) as other:
+        network = FakePlatform()
+
+        def both(before: int) -> bool:
+            return len(network.shown) == 2 * (before + 1)
+
+        line = Line(store, network, anyone, clock)
+        sending = asyncio.create_task(line.run())
+        for n in range(20):
+            to = Address(chat=network.chat(f"room {n}"), sender="fake:ada")
+            replies = [Reply(text="first"), Reply(text="second")]
+            await take(other, ACCOUNTS, f"account {n}", owner="other", seconds=30)
+            await store.atomically(partial(post, to=to, replies=replies, cause=str(n), begin=line.begin))
+            await network.until(partial(both, n))
+        sending.cancel()
+        await asyncio.wait({sending})
+        assert network.texts == ["first", "second"] * 20
+
+
+async def test_what_stands_behind_a_message_that_takes_long_was_never_tried(desk: Desk) -> None:
+    await desk.quiet()
+    plain = Plain(desk.network, Capabilities(dialect=PlainDialect()))
+    await desk.restart(plain)
+    await desk.quiet()
+    to = Address(chat=desk.network.chat("room"), sender="fake:ada")
+    desk.network.answering.clear()
+    for text in ("one", "two"):
+        await desk.store.atomically(partial(post, to=to, replies=[Reply(text=text)], cause=text, begin=desk.line.begin))
+        await desk.quiet()
+    await desk.stop()
+    desk.network.answering.set()
+    desk.start(plain)
+    await desk.quiet(6)
+    assert desk.network.texts[-1] == "two"

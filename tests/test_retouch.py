@@ -577,3 +577,14 @@ async def test_who_has_much_at_work_is_asked_to_wait(studio: Studio) -> None:
         assert "3 of yours are being worked on already" in (await studio.say("/fry", [picture()])).text
         third.cancel()
     assert (await studio.say("/fry", [picture()])).message.media
+
+
+async def test_an_answer_that_answers_the_same_album_does_not_double_its_pictures(studio: Studio) -> None:
+    files = tuple(studio.file(picture("PNG", 20 + n, 20)) for n in range(3))
+    theirs = studio.network.event(Said(files=files))
+    before = set(studio.network.shown)
+    await studio.network.receive(theirs)
+    await studio.network.until(lambda: studio.network.shown.keys() - before)
+    await studio.say("/convert", reply_to=theirs.keys[-1])
+    shown = await studio.say("webp", reply_to=theirs.keys[-1])
+    assert len(shown.message.media) == 3

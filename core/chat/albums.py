@@ -1,5 +1,6 @@
 """Pictures that were sent together come as a message each; they become the one event that their sender meant."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,12 +17,12 @@ AlbumKey = tuple[str, str, str]
 class Album:
     """What has come of it so far. last_at: when the latest message came, on the monotonic clock.
 
-    line: whose person's conversation it has its place in. is_replaced: a later event took its place.
+    task: that waits for the rest of it. is_replaced: a later event took its place.
     """
 
     parts: list[Arrival]
     last_at: float
-    line: tuple[str, str]
+    task: asyncio.Task[None] | None = None
     is_replaced: bool = False
 
 

@@ -84,9 +84,13 @@ class Lane:
     doubt: Doubt | None = None
     """About the first message."""
 
-    def ends_with(self, message: Message) -> bool:
-        """Whether it is the only one, and nothing holds it up."""
-        return len(self.messages) == 1 and self.messages[0] == message.key and self.doubt is None
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A message that is stored as *sending*, until it is durable and in its lane. at: when, on the monotonic clock."""
+
+    conversation: str
+    at: float
 
 
 class Line:
@@ -108,7 +112,8 @@ class Line:
         self._lanes: dict[str, Lane] = {}
         self._queued: set[str] = set()
         self._rows: dict[str, Message] = {}
-        self._begun: OrderedDict[str, None] = OrderedDict()
+        self._begun: OrderedDict[str, Begun] = OrderedDict()
+        self._is_behind = False
         self._pace = Pace()
         self._alive_at = float("-inf")
         self._tasks: asyncio.TaskGroup
@@ -117,14 +122,15 @@ class Line:
     async def run(self) -> None:
         """Send until cancelled. Raises Lost when the account belongs to another process."""
         changes = self._store.changes(MESSAGES, inserted=True)
-        newest, look_at, is_behind = "", self._clock.monotonic(), False
+        newest, look_at = "", self._clock.monotonic()
         async with asyncio.TaskGroup() as self._tasks:
             while True:
                 fresh, is_all = changes.fresh()
-                is_behind = is_behind or not is_all
+                self._is_behind |= not is_all
                 for row in cast(Sequence[Message], fresh):
                     if row.account == self._platform.name and (row.state == "pending" or row.key in self._begun):
                         self._queue(row)
+                is_behind, self._is_behind = self._is_behind, False
                 try:
                     if self._clock.monotonic() >= look_at:
                         # Everything: what another holder left, and what was committed out of order.
@@ -132,24 +138,36 @@ class Line:
                         newest, look_at = await self._load("pending", ""), self._clock.monotonic() + LOOK_SECONDS
                     elif is_behind:
                         newest = await self._load("pending", min(newest, moment_of(self._clock.now())))
-                    is_behind = False
                 except (Unavailable, OperatorMust) as away:
+                    self._is_behind = True
                     log.warning("store away", account=self._platform.name, error=str(away))
                     await self._clock.sleep(AWAY_SECONDS)
                 await changes.wait(LOOK_SECONDS)
 
     async def _load(self, state: str, place: str) -> str:
-        """Queue what stands at this place or after it. The moment of the last one."""
+        """Queue what stands at this place or after it. The moment from which on there may be more."""
         where = {"account": self._platform.name, "state": state}
+        left = ""
         while True:
             rows = await self._store.find(MESSAGES, where, order="place", since=place, limit=PAGE)
             for row in rows:
-                # What was begun here just now comes once it is durable.
-                if row.key not in self._begun or (self._clock.now() - row.created).total_seconds() >= LOOK_SECONDS:
+                # What was begun here just now comes once it is durable, and what stands behind it after it.
+                if self._follows_begun(row):
+                    left = left or row.place
+                    self._is_behind |= row.state == "pending"
+                else:
                     self._queue(row)
             before, place = place, rows[-1].place if rows else place
             if len(rows) < PAGE or place == before:
-                return place.partition(".")[0]  # a page of one place: the rest is found when these are sent
+                return (left or place).partition(".")[0]  # a page of one place: the rest is found when these are sent
+
+    def _follows_begun(self, row: Message) -> bool:
+        """Whether it is one that was begun here and is not in its lane yet, or such a one is in its conversation."""
+        late = self._clock.monotonic() - LOOK_SECONDS
+        waiting = [
+            key for key, begun in self._begun.items() if begun.conversation == row.conversation and begun.at > late
+        ]
+        return any(key not in self._queued for key in waiting) and row.key not in self._queued
 
     def _queue(self, row: Message) -> None:
         if row.key not in self._queued:
@@ -163,14 +181,13 @@ class Line:
     async def begin(self, tx: Tx, row: Message, before: Message | None) -> Message:
         """The new message as *sending*, if it can go out as soon as it is stored: no rate holds it up, no copy is to be made.
 
-        before: the one before it in its conversation. It is sent, or on its way just now.
+        before: the one before it in its conversation, which is over: what stands behind another one was never tried.
         """
-        lane = self._lanes.get(row.conversation)
         try:
             can = self._can(row.chat)
         except Trouble:
             return row
-        is_next = before is None or before.state in ("sent", "failed") or (lane is not None and lane.ends_with(before))
+        is_next = before is None or before.state in ("sent", "failed")
         needs_copies = any(target_of(media, can) for media in row.reply.media)
         if not is_next or can.rate.limits_messages or needs_copies:
             return row
@@ -179,7 +196,7 @@ class Line:
         except Lost:
             return row
         await self._number(tx, row)
-        self._begun[row.key] = None
+        self._begun[row.key] = Begun(row.conversation, self._clock.monotonic())
         while len(self._begun) > ROWS:
             self._begun.popitem(last=False)
         return replace(row, state="sending")
@@ -272,7 +289,7 @@ class Line:
         if wait > 0:
             await self._clock.sleep(wait)
         await self._turn(row)
-        is_begun = self._begun.pop(key, ...) is None
+        is_begun = self._begun.pop(key, None) is not None
         is_unsure = row.state == "sending" and not is_begun
         if row.state == "pending":
             try:

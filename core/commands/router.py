@@ -196,7 +196,7 @@ class Router:
             return meant
         files = await self._files_with(event, event.body, takers)
         values = with_files(meant.values, meant.command, files)
-        left = tuple(file for file in files if file not in values.values())
+        left = tuple(file for file in files if file not in values.values() and file not in meant.more)
         return replace(meant, values=values, more=(*meant.more, *left))
 
     async def _files_with(self, event: Event, said: Said | Called, takers: int) -> tuple[FileRef, ...]:

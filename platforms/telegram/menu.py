@@ -6,7 +6,6 @@ from contextlib import suppress
 from functools import partial
 
 from telegram import Bot, BotCommand, BotCommandScope, BotCommandScopeChat, BotCommandScopeDefault
-from telegram.error import BadRequest
 
 from chatelier import Exists, Gone, Published, Refused, Store, Tx
 
@@ -35,7 +34,7 @@ async def publish(
         await _note(store, OperatorMenu(key=f"{account}.{chat}", account=account, chat=chat))
     for menu in await store.find(MENUS, {"account": account}):
         if menu.chat not in chats:
-            with told(), suppress(BadRequest):  # the chat is gone
+            with suppress(Gone, Refused), told():  # the chat is gone, or the bot was blocked
                 await bot.delete_my_commands(BotCommandScopeChat(int(menu.chat)))
             await store.atomically(partial(_forget, menu.key))
 
