@@ -3,7 +3,8 @@
 import asyncio
 import csv
 import io
-from contextlib import AbstractAsyncContextManager
+import sqlite3
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,3 +110,24 @@ async def test_audit_names_what_is_off_and_repair_mends_balances_only(desk: Desk
     assert "agrees with itself" in await desk.run("audit")
     async with desk.store() as store:
         assert await free_in(store, pool_of("telegram/-100")) == 30_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE records_ledger SET key = key || 'x' WHERE rowid = 1",
+        "UPDATE records_ledger SET doc = json_set(doc, '$.key', 'another') WHERE rowid = 1",
+        "UPDATE records_ledger SET doc = json_set(doc, '$.postings[1].amount', 99000) WHERE rowid = 1",
+        "UPDATE records_ledger SET doc = json_set(doc, '$.postings[1].account', 'person:eve.purchased') WHERE rowid = 1",
+        "DELETE FROM records_ledger WHERE rowid = 2",
+        "UPDATE records_balances SET key = 'person:eve.purchased' WHERE key LIKE 'person:%'",
+        "UPDATE records_balances SET doc = json_set(doc, '$.free', 1) WHERE key LIKE 'group:%'",
+        "DELETE FROM records_balances WHERE key LIKE 'group:%'",
+        """INSERT INTO records_holds (key, version, doc) VALUES ('o', 1, json_object('key', 'o', 'version', 1, 'created',
+        '2026-01-05T12:00:00.000Z', 'parts', json_array(json_object('account', 'group:telegram/-100.pool', 'left', 5))))""",
+    ],
+)
+async def test_audit_names_what_somebody_changed_in_the_file(desk: Desk, change: str) -> None:
+    with closing(sqlite3.connect(desk.url.removeprefix("sqlite://"), isolation_level=None)) as connection:
+        assert connection.execute(change).rowcount == 1
+    assert "faults" in await desk.run("audit", fails=1)

@@ -32,7 +32,7 @@ from ..points.scenarios import GROUPS
 from ..points.service import Points
 from ..points.typed import millipoints
 from ..registered import open_store_of
-from ..storage import Store, Tx
+from ..storage import Store, Tx, Unreadable
 from .context import begin, open_store, run_command
 from .options import EXIT_FAILED
 
@@ -173,8 +173,12 @@ async def _check(config: Path | None, mends: bool) -> bool:
 
 
 async def check_points(store: Store) -> bool:
-    """Print what does not agree, a line each. True when all does."""
-    faults = await audit(store)
+    """Print what does not agree, and what is wrong with the records themselves, a line each. True when all is right."""
+    faults = list(await store.check())
+    try:
+        faults += await audit(store)
+    except Unreadable as error:  # the rest cannot be added up
+        faults += [error.fault] if error.fault not in faults else []
     for fault in faults:
         click.echo(fault)
     click.echo(
