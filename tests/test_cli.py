@@ -240,6 +240,47 @@ def test_a_broken_plugin_is_named(chatelier: Chatelier, tmp_path: Path) -> None:
     assert any(line.split() == ["console", "off"] for line in plugins.out.splitlines())
 
 
+LOFT = """
+from chatelier import Capabilities, PlainDialect, Unavailable, hookimpl
+
+class Pigeons:
+    def __init__(self, name, answer):
+        self.name, self.answer = name, answer
+    def capabilities(self, chat=None):
+        return Capabilities(dialect=PlainDialect())
+    async def run(self, gateway): ...
+    async def send(self, message): ...
+    def read(self, file): ...
+    async def check(self):
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+@hookimpl
+def register_platforms(register, settings):
+    register(Pigeons("loft.well", []))
+    register(Pigeons("loft.narrow", ["open a second window", "buy corn"]))
+    register(Pigeons("loft.away", Unavailable("fog")))
+    register(Pigeons("loft.crooked", KeyError("perch")))
+"""
+
+
+def test_doctor_asks_the_networks_about_their_accounts(chatelier: Chatelier, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "loft.py").write_text(LOFT)
+    config(tmp_path, "plugins: {folder: own}\n")
+    said = chatelier("doctor")
+    assert "✓ account loft.well: its network answers" in said.out
+    assert "! account loft.narrow: open a second window; buy corn" in said.out
+    assert "! account loft.away: its network does not answer: fog" in said.out
+    assert "! account loft.crooked: it cannot be asked: KeyError: 'perch'" in said.out
+    assert said.code == 0, "a gateway can run with all of these"
+    (tmp_path / "own" / "loft.py").write_text(LOFT.replace("Unavailable", "OperatorMust"))
+    said = chatelier("doctor")
+    assert "✗ account loft.away: fog" in said.out
+    assert said.code == 1, "nobody but the operator can mend it"
+
+
 def test_a_name_in_plugins_off_that_there_is_not_is_said_by_the_doctor_and_in_the_log(
     chatelier: Chatelier, tmp_path: Path
 ) -> None:

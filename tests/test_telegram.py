@@ -21,6 +21,7 @@ from chatelier import (
     Button,
     ChatChanged,
     ChatRef,
+    Checks,
     Event,
     FileRef,
     FirstAnswer,
@@ -330,6 +331,24 @@ async def test_a_wrong_token_is_the_operators_affair(peer: TelegramPeer) -> None
     account = Telegram("telegram", telegram_settings(peer).model_copy(update={"token": SecretStr("1:wrong")}))
     with pytest.raises(OperatorMust, match="@BotFather"):
         await account.run(scripted())
+
+
+async def test_the_doctor_is_told_what_keeps_updates_away(peer: TelegramPeer) -> None:
+    polls, hooked, unknown = (
+        Telegram("telegram", telegram_settings(peer).model_copy(update=changed))
+        for changed in ({}, {"mode": "webhook"}, {"token": SecretStr("1:wrong")})
+    )
+    assert isinstance(polls, Checks)
+    assert await polls.check() == []
+    peer.webhook = {"url": "https://elsewhere.example/hook"}
+    (elsewhere,) = await polls.check()
+    assert "https://elsewhere.example/hook" in elsewhere
+    assert await hooked.check() == []
+    peer.webhook_trouble = {"last_error_date": 1, "last_error_message": "Connection refused"}
+    (failed,) = await hooked.check()
+    assert "Connection refused" in failed
+    with pytest.raises(OperatorMust, match="does not know the token"):
+        await unknown.check()
 
 
 async def test_a_connection_on_which_nothing_is_heard_is_made_anew(peer: TelegramPeer) -> None:

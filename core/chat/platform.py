@@ -141,3 +141,13 @@ class OpensDirect(Protocol):
     async def direct(self, handle: str) -> ChatRef | None:
         """A direct chat with this person. None: they may not be written to."""
         ...
+
+
+@runtime_checkable
+class Checks(Protocol):
+    async def check(self) -> Sequence[str]:
+        """What its owner should mend, and how, a line each; nothing when all is well. Asked by `doctor`, also while it runs elsewhere.
+
+        Asks the network without going on line. Raises OperatorMust, Unavailable.
+        """
+        ...

@@ -1,5 +1,6 @@
 """`chatelier doctor`: is everything as it should be, and if not, what to do."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -9,18 +10,22 @@ import click
 
 from ..chat.inbox import ARRIVALS
 from ..chat.outbox import MESSAGES
-from ..errors import ChatelierError, OperatorMust
+from ..chat.platform import Checks, Platform
+from ..errors import ChatelierError, OperatorMust, Unavailable
 from ..gateway import Runtime, open_runtime, usable
 from ..generation.roster import Standing, is_draining, standings
 from ..http.tokens import closed
 from ..log import redact
 from ..plugins import Plugins
 from ..settings import Settings
+from ..supervise import guarded, reason
 from .backends import Asked, ask_all, standing_word
 from .context import begin, config_path, run_command
 from .options import EXIT_FAILED
 from .plugins import Brought, brought
 
+CHECK_SECONDS = 20.0
+"""For a network to answer about an account."""
 FREE_BYTES = 1_000_000_000
 """Below this the disk is nearly full."""
 
@@ -56,8 +61,8 @@ async def findings(settings: Settings, plugins: Plugins, commands: Sequence[Brou
     for problem in settings.problems:
         yield Finding("config", problem, well=False, grave=False)
     yield Finding("plugins", f"{len(plugins.loaded)} loaded")
-    for name, reason in plugins.broken.items():
-        yield Finding(f"plugin {name}", reason, well=False)
+    for name, why in plugins.broken.items():
+        yield Finding(f"plugin {name}", why, well=False)
     for command in commands:
         if command.problem:
             yield Finding(f"command {command.name} of {command.origin}", command.problem, well=False)
@@ -102,12 +107,31 @@ async def _inside(runtime: Runtime) -> AsyncIterator[Finding]:
     if await is_draining(runtime.store):
         words = "draining, so no orders are taken; `chatelier drain --off` ends that"
         yield Finding("gateway", words, well=False, grave=False)
+    for finding in await asyncio.gather(*(_account(platform) for platform in runtime.platforms.values())):
+        yield finding
     async for finding in _backends(runtime):
         yield finding
     yield Finding("workflows", ", ".join(one.name for one in runtime.catalogue.workflows) or "none")
     for bad in runtime.catalogue.problems:
         where = f"{bad.source}, node {bad.node}" if bad.node else bad.source
         yield Finding("workflow", f"{where}: {bad.reason}", well=False, grave=False)
+
+
+async def _account(platform: Platform) -> Finding:
+    """What its network says of it, where the platform can ask. Away is not grave: it comes back by itself."""
+    what = f"account {platform.name}"
+    if not isinstance(platform, Checks):
+        return Finding(what, "configured")
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            problems = await guarded(platform.check())
+    except OperatorMust as error:
+        return Finding(what, str(error), well=False)
+    except (Unavailable, TimeoutError) as away:
+        return Finding(what, f"its network does not answer: {reason(away)}", well=False, grave=False)
+    except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything, and the rest is looked at, too
+        return Finding(what, f"it cannot be asked: {reason(error)}", well=False, grave=False)
+    return Finding(what, "; ".join(problems) or "its network answers", well=not problems, grave=False)
 
 
 async def _backends(runtime: Runtime) -> AsyncIterator[Finding]:

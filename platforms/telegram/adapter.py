@@ -193,6 +193,17 @@ class Telegram:
         else:
             log.info("no updates", account=self.name, error=str(error))
 
+    async def check(self) -> Sequence[str]:
+        """Whether Telegram knows the token, and whether updates reach the gateway."""
+        async with self._connected() as bot:
+            with told():
+                hook = await bot.get_webhook_info()
+        if hook.url and not self.is_hooked:
+            return [words.HOOKED_ELSEWHERE.format(account=self.name, url=hook.url)]
+        if hook.url and hook.last_error_message:
+            return [words.HOOK_FAILED.format(account=self.name, url=hook.url, reason=hook.last_error_message)]
+        return []
+
     # --- what comes in
 
     async def hook(self, data: Any) -> None:

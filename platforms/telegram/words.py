@@ -9,6 +9,11 @@ NOT_READY = "Chatelier cannot take this right now. Press it again in a minute."
 NO_WEBHOOK_URL = (
     "{account} has mode: webhook. Set http.public_url, or webhook.url, to the https address that Telegram reaches."
 )
+HOOKED_ELSEWHERE = (
+    "{account} asks for its updates, but Telegram sends them to {url}. "
+    "The gateway ends that when it starts; stop the program that asked for it, or it comes back."
+)
+HOOK_FAILED = "Telegram could not reach {account} at {url}: {reason}. Look at the proxy and the certificate there."
 NO_CURRENCY = "Telegram collects Stars alone here."
 NO_SELLER = "The bot {account} that took the payment is not configured any more."
 TOO_LARGE = "This file is larger than Telegram lets a bot fetch ({megabytes:g} MB). Send a smaller one."

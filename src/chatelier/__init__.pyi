@@ -32,7 +32,18 @@ from .core.chat.messages import (
     Submitted,
     Value,
 )
-from .core.chat.platform import Deletes, Edits, Finds, Gateway, OpensDirect, Platform, Published, Publishes, Signals
+from .core.chat.platform import (
+    Checks,
+    Deletes,
+    Edits,
+    Finds,
+    Gateway,
+    OpensDirect,
+    Platform,
+    Published,
+    Publishes,
+    Signals,
+)
 from .core.cli.context import open_gateway, run_command
 from .core.cli.options import EXIT_CONFIG, EXIT_FAILED, config_option
 from .core.clock import Clock, SystemClock
@@ -140,6 +151,7 @@ __all__ = [
     "ChatChanged",
     "ChatRef",
     "ChatelierError",
+    "Checks",
     "Choice",
     "Clock",
     "Command",

@@ -122,6 +122,7 @@ class TelegramPeer:
         self.charges: dict[str, str] = {}
         self.checkouts: dict[str, Message] = {}
         self.webhook: Message = {}
+        self.webhook_trouble: Message = {}
         self.fault: Fault | None = None
         self.after: Fault | None = None
         self.shuffle: random.Random | None = None
@@ -327,6 +328,10 @@ class TelegramPeer:
     async def _do_setwebhook(self, given: Message) -> bool:
         self.webhook = given
         return True
+
+    async def _do_getwebhookinfo(self, given: Message) -> Message:
+        told = {"url": self.webhook.get("url", ""), "has_custom_certificate": False}
+        return {**told, "pending_update_count": len(self._updates), **self.webhook_trouble}
 
     async def _do_deletewebhook(self, given: Message) -> bool:
         self.webhook = {}
