@@ -44,6 +44,7 @@ from chatelier.core.chat.inbox import ARRIVALS
 from chatelier.core.chat.outbox import MESSAGES
 from chatelier.core.clock import Timer, to_millisecond
 from chatelier.core.gateway import Runtime, open_runtime
+from chatelier.core.generation.agreement import disagreements
 from chatelier.core.generation.fetching import QUICK_SECONDS
 from chatelier.core.generation.jobs import JOBS, ORDERS, RESULTS, WORKLOADS
 from chatelier.core.leases import ACCOUNTS
@@ -402,7 +403,7 @@ async def left(runtime: Runtime) -> dict[str, Any]:
         "loads": [len(load.orders) for load in loads if load],
         "leases": [record.key for record in leases if record.owner],
         "check": await store.check(),
-        "audit": await audit(store),
+        "audit": [*await audit(store), *await disagreements(store)],
         "holds": [hold.key for hold in await store.find(HOLDS, order="key")],
         "paid": [job.cost for job in jobs],
         "earned": sum([balance.spent async for balance in every(store, BALANCES, "key")]),

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from chatelier import JOBS, ChatChanged, Job, Runtime, Said
+from chatelier import JOBS, ChatChanged, Job, Kind, Record, Runtime, Said, Store, Tx
 from chatelier.core.chat.outbox import Address
+from chatelier.core.generation.agreement import disagreements
 from chatelier.core.generation.backend import Ended, Output
-from chatelier.core.generation.jobs import ATTEMPTS
+from chatelier.core.generation.jobs import ATTEMPTS, ORDERS
 from chatelier.core.generation.orders import Bounds, Terms, Wanted, draft, take
 from chatelier.core.people.people import PEOPLE
 from chatelier.core.points.audit import audit
 from chatelier.core.points.ledger import HOLDS, free_in, pool_of, purchased_of
-from chatelier.core.points.moves import buy, donate
+from chatelier.core.points.moves import VOUCHERS, buy, donate
+from chatelier.core.points.payments import SALES, Sale
 from chatelier.core.points.scenarios import set_mode
 from chatelier.core.settings import Settings
 from chatelier.core.workflows.workflow import Workflow
@@ -118,6 +120,7 @@ async def town(tmp_path: Path, *, hold: bool = True, **settings: Any) -> AsyncIt
     async with running(tmp_path, parts, Essentials(), PointsPlugin(), settings=settings) as runtime:
         yield Town(runtime, network, backend)
         assert await audit(runtime.store) == []
+        assert await disagreements(runtime.store) == []
 
 
 async def test_a_picture_costs_what_it_took_and_no_more(tmp_path: Path) -> None:
@@ -413,3 +416,52 @@ def test_settings_refuse_prices_that_contradict_themselves(tmp_path: Path) -> No
         with pytest.raises(ValueError, match="price"):
             Settings.model_validate({"points": {"price": price}})
     assert Settings().points.price.second == Decimal(3)
+
+
+# --- what the ledger is about
+
+
+async def test_the_audit_compares_the_ledger_with_orders_jobs_sales_and_vouchers(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        store = at.runtime.store
+        await at.fill(100)
+        await at.say("/gift 40")
+        done = await at.make(10)
+        await at.say("/make another")
+        sale = Sale(
+            key="bill", provider="test", account="fake", person=await at.person(), sender="ada", points=100 * POINT,
+            amount=1, currency="XTR", charge="ada 100", paid="test:ada 100", state="paid", created=START,
+        )  # fmt: skip
+        await store.atomically(lambda tx: tx.insert(SALES, sale))
+        assert await disagreements(store) == []
+        (hold,) = await store.find(HOLDS, order="key")
+        (order,) = [one for one in await store.find(ORDERS, order="created") if one.state == "open"]
+        (voucher,) = await store.find(VOUCHERS, order="created")
+        changed: list[tuple[Kind[Any], Record, str]] = [
+            (ORDERS, replace(order, state="closed"), f"hold of order {hold.key!r}"),
+            (JOBS, replace(done, cost=done.cost - 1), f"job {done.key!r}"),
+            (SALES, replace(sale, points=101 * POINT), "sale 'bill'"),
+            (SALES, replace(sale, state="open"), "sale 'bill'"),
+            (VOUCHERS, replace(voucher, left=2), f"voucher {voucher.key!r}"),
+        ]
+        for kind, record, named in changed:
+            before = await store.get(kind, record.key)
+            assert before is not None
+            await put(store, kind, record)
+            (fault,) = await disagreements(store)
+            assert fault.startswith(named)
+            await put(store, kind, before)
+        await store.atomically(lambda tx: tx.delete(HOLDS, hold.key))
+        (fault,) = await disagreements(store)
+        assert fault.startswith(f"order {order.key!r}: it is open")
+        await store.atomically(lambda tx: tx.insert(HOLDS, replace(hold, version=0)))
+        await at.end(5)
+
+
+async def put(store: Store, kind: Kind[Any], record: Record) -> None:
+    async def work(tx: Tx) -> None:
+        stored = await tx.get(kind, record.key)
+        assert stored is not None
+        await tx.replace(kind, replace(record, version=stored.version))
+
+    await store.atomically(work)

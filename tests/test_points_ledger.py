@@ -29,7 +29,7 @@ from chatelier.core.points.ledger import (
 from chatelier.core.points.moves import VOUCHERS, buy, donate, give, grant, redeem, refund, revoke, wrap
 from chatelier.core.points.prices import Price, Quote
 from chatelier.core.points.rebuild import rebuilt, repair
-from chatelier.core.points.scenarios import GROUPS, Floors, Group, Payer
+from chatelier.core.points.scenarios import GROUPS, Floors, Group, Payer, migrate, set_mode
 from chatelier.testing import FakeClock, FakeStore
 
 KINDS: list[Kind[Any]] = [ENTRIES, BALANCES, HOLDS, GROUPS, VOUCHERS]
@@ -194,6 +194,25 @@ async def test_a_group_pays_as_its_admins_say(mode: Any, pool: int, need: int, o
         await here.order("o", "ada", need * POINT, group=GROUP)
         assert await here.free(pool_of(GROUP)) == left * POINT
         assert await here.free(allowance_of("ada")) == own * POINT
+
+
+async def test_a_group_that_moves_takes_what_is_set_aside_along() -> None:
+    async with desk() as at:
+        await at.fill("bob", 300)
+        await at.run(lambda tx: donate(tx, "bob", GROUP, 300 * POINT, key="1"))
+        await at.run(lambda tx: set_mode(tx, GROUP, "house"))
+        await at.order("short", "ada", 100 * POINT, group=GROUP)
+        await at.order("long", "ada", 100 * POINT, group=GROUP)
+        for old, new in ((GROUP, "telegram/-200"), (GROUP, "telegram/-200"), ("telegram/-200", "telegram/-300")):
+            await at.run(lambda tx, old=old, new=new: migrate(tx, old, new))
+        await at.end("short", "j1", 100 * POINT, 30 * POINT)
+        await at.end("long", "j2", 100 * POINT, 150 * POINT)
+        assert await at.free(pool_of(GROUP)) == await at.free(pool_of("telegram/-200")) == 0
+        assert await at.free(pool_of("telegram/-300")) == 120 * POINT
+        await at.run(lambda tx: migrate(tx, "telegram/-300", GROUP))
+        await at.order("back", "ada", 100 * POINT, group=GROUP)
+        await at.end("back", "j3", 100 * POINT, 20 * POINT)
+        assert await at.free(pool_of(GROUP)) == 100 * POINT
 
 
 async def test_a_pool_that_is_empty_refuses_and_stays_at_zero() -> None:

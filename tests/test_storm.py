@@ -18,6 +18,7 @@ from chatelier import Kind, Store, Tx
 from chatelier.core.chat.inbox import ARRIVALS
 from chatelier.core.chat.outbox import MESSAGES
 from chatelier.core.cli.context import open_store
+from chatelier.core.generation.agreement import disagreements
 from chatelier.core.generation.jobs import ATTEMPTS, JOBS
 from chatelier.core.leases import ACCOUNTS
 from chatelier.core.points.audit import audit, every
@@ -216,6 +217,7 @@ async def test_of_300_jobs_none_is_lost_and_none_is_delivered_twice(
         assert Counter(row.job for row in finals) == Counter(by_key.keys()), "each job has one result message"
         assert {row.state for row in finals} == {"sent"}
         assert await audit(here.store) == []
+        assert await disagreements(here.store) == []
         assert await here.store.find(HOLDS, order="key") == []
         spent = [balance.spent async for balance in every(here.store, BALANCES, "key")]
         assert sum(spent) == sum(job.cost for job in jobs) > 0

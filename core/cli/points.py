@@ -12,6 +12,7 @@ import click
 
 from ..clock import SystemClock
 from ..errors import BadInput
+from ..generation.agreement import disagreements
 from ..keys import token
 from ..people.people import PEOPLE, Person, person_by
 from ..points.amounts import POINT, in_points, shown
@@ -176,7 +177,7 @@ async def check_points(store: Store) -> bool:
     """Print what does not agree, and what is wrong with the records themselves, a line each. True when all is right."""
     faults = list(await store.check())
     try:
-        faults += await audit(store)
+        faults += [*await audit(store), *await disagreements(store)]
     except Unreadable as error:  # the rest cannot be added up
         faults += [error.fault] if error.fault not in faults else []
     for fault in faults:

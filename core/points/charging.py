@@ -10,7 +10,7 @@ from .allowance import Allowance
 from .holds import Charged
 from .ledger import HOLDS, Books, allowance_of
 from .prices import Quote
-from .scenarios import Floors, Payer, hold_for, mode_of, payer_of
+from .scenarios import Floors, Payer, hold_for, mode_of, moved_pools, payer_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,8 @@ async def settle(
     if hold is None:
         return [Charged(cost=0, written_off=0) for _ in runs]
     charged = []
-    async with Books(tx, cycle=hold.cycle) as books:
+    instead = await moved_pools(tx, payer.sources)
+    async with Books(tx, cycle=hold.cycle, instead=instead) as books:
         for run in runs:
             charged.append(await holds.capture(books, order, payer.sources, run.job, run.share, run.cost, actor=actor))
             await holds.release(books, order, run.job, run.share - min(run.share, run.cost), job=run.job)

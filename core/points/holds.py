@@ -81,7 +81,8 @@ async def release(books: Books, order: str, key: str, amount: int, *, job: str =
             surplus = min(part.left, max(0, balance.total - books.allowance(balance).maximum))
         postings.append(Posting(account=part.account, amount=-part.left, hold=order))
         if part.left > surplus:
-            postings.append(Posting(account=part.account, amount=part.left - surplus))
+            back_to = books.instead.get(part.account, part.account)
+            postings.append(Posting(account=back_to, amount=part.left - surplus))
         if surplus:
             postings.append(Posting(account=EXPIRED, amount=surplus))
     await books.post(entered, "release", postings, order=order, job=job)
@@ -100,7 +101,7 @@ async def finish(books: Books, order: str) -> None:
 async def _from_free(books: Books, sources: Sequence[str], amount: int) -> list[Part]:
     """As much of the amount as they have, in this order."""
     parts: list[Part] = []
-    for account in sources:
+    for account in (books.instead.get(source, source) for source in sources):
         if taken := min(amount, (await books.balance(account)).free):
             parts.append(Part(account=account, left=taken))
             amount -= taken

@@ -58,6 +58,11 @@ def pool_of(group: str) -> str:
     return f"group:{group}.pool"
 
 
+def group_of_pool(account: str) -> str:
+    """The group whose pool it is; "" for any other account."""
+    return account[len("group:") : -len(".pool")] if account.startswith("group:") and account.endswith(".pool") else ""
+
+
 def is_allowance(account: str) -> bool:
     return account.endswith(".allowance")
 
@@ -155,12 +160,14 @@ HOLDS = Kind(name="holds", record=Hold, queries=(Query((), "key"),))
 class Books:
     """The ledger in one transaction. `async with` writes the balances at its end, each once.
 
-    allowances: rules by account; of others the one known last counts. cycle: seconds of one.
+    allowances: rules by account; of others the one known last counts. cycle: seconds of one. instead: accounts that others took
+    the place of: what was set aside there is spent from there, but nothing comes back to it.
     """
 
     tx: Tx
     allowances: Mapping[str, Allowance] = field(default_factory=dict)
     cycle: int = CYCLE_SECONDS
+    instead: Mapping[str, str] = field(default_factory=dict)
     _balances: dict[str, Balance] = field(default_factory=dict)
     _changed: set[str] = field(default_factory=set)
 

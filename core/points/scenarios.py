@@ -1,6 +1,6 @@
 """Who pays: decided by the server from who asks and where, never by what a client sends."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,7 +9,7 @@ from ..storage import Kind, Record, Tx
 from . import words
 from .amounts import POINT
 from .holds import free_in, set_aside
-from .ledger import Books, allowance_of, moved, pool_of, purchased_of
+from .ledger import Books, allowance_of, group_of_pool, moved, pool_of, purchased_of
 
 Scenario = Literal["flat", "api", "cook", "house", "user", "standard"]
 Mode = Literal["house", "user", "ghost"]
@@ -21,9 +21,11 @@ class Group(Record):
     """How a group pays. key: its network and the network's own id, "telegram/-100".
 
     mode: house: the pool pays all. user: the person's allowance pays first, the pool the rest. ghost: as if there were no pool.
+    moved: the key that the network gave it instead, "" for none: its orders go on with that one's pool.
     """
 
     mode: Mode = "ghost"
+    moved: str = ""
 
 
 GROUPS = Kind(name="groups", record=Group)
@@ -95,13 +97,30 @@ async def set_mode(tx: Tx, group: str, mode: str) -> None:
 
 async def migrate(tx: Tx, old: str, new: str) -> None:
     """The network gave the group another id: its pool and its setting go along. Once."""
-    found = await tx.get(GROUPS, old)
-    if found is not None and found.mode != "ghost":
-        await set_mode(tx, new, found.mode)
+    found = await tx.get(GROUPS, old) or Group(key=old)
+    if old == new or found.moved:
+        return
+    target = await tx.get(GROUPS, new) or Group(key=new)
+    if found.mode != "ghost" or target.moved:  # a key that it had before is its own again
+        arrived = replace(target, mode=found.mode, moved="")
+        await (tx.replace(GROUPS, arrived) if target.version else tx.insert(GROUPS, arrived))
+    left = replace(found, mode="ghost", moved=new)
+    await (tx.replace(GROUPS, left) if found.version else tx.insert(GROUPS, left))
     async with Books(tx) as books:
-        key, free = f"migration:{old}:{new}", (await books.balance(pool_of(old))).free
-        if free and not await books.has(key):
-            await books.post(key, "migration", moved(pool_of(old), pool_of(new), free))
+        if free := (await books.balance(pool_of(old))).free:
+            await books.post(f"migration:{old}:{new}", "migration", moved(pool_of(old), pool_of(new), free))
+
+
+async def moved_pools(tx: Tx, sources: Sequence[str]) -> dict[str, str]:
+    """Of these accounts the pools whose groups have another key by now, each with the account that took its place."""
+    found: dict[str, str] = {}
+    for source in sources:
+        group = current = group_of_pool(source)
+        while current and (record := await tx.get(GROUPS, current)) is not None and record.moved:
+            current = record.moved
+        if current != group:
+            found[source] = pool_of(current)
+    return found
 
 
 async def mode_of(tx: Tx, group: str) -> Mode:

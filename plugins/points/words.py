@@ -6,7 +6,6 @@ from datetime import datetime
 from chatelier import Entry, Pack, Report, Sale, escape, in_points, shown, span
 
 CELLS = 12
-OFF = "Points are switched off here: everything is free."
 NOTHING_YET = "Nothing has moved yet. `/account` shows what you have."
 NOTHING_WAITS = "No points wait for you. With a code: `/redeem ABCD-EFGH-JKLM-NPQR`."
 NO_PAYMENTS = "Nothing is sold here. The operator can give you points, or a code for `/redeem`."
@@ -86,10 +85,6 @@ def _line(entry: Entry, accounts: Sequence[str]) -> str:
 
 def given(amount: int, name: str) -> str:
     return f"{in_points(amount)} given to {escape(name)}."
-
-
-def received(amount: int, name: str) -> str:
-    return f"{escape(name)} gave you {in_points(amount)}."
 
 
 def wrapped(amount: int, code: str) -> str:
