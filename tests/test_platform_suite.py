@@ -43,6 +43,7 @@ from chatelier.testing import (
     exemptions,
     with_capabilities,
 )
+from discord_network import on_discord
 from networks import OnFake, on_fake, on_line, on_page, on_telegram, on_terminal
 
 CHECKS = {check.__name__: check for check in PLATFORM_CHECKS}
@@ -52,6 +53,7 @@ NETWORKS: dict[str, Callable[[Path], MakeNetwork]] = {
     "fake": lambda _: on_fake,
     "web": lambda _: on_page,
     "telegram": lambda _: on_telegram,
+    "discord": lambda _: on_discord,
     "terminal that redraws": lambda folder: on_terminal(folder, redraws=True),
     "terminal in a pipe": lambda folder: on_terminal(folder, redraws=False),
 }
@@ -92,7 +94,7 @@ async def test_platform_keeps_the_contract(network: str, check: Check, tmp_path:
 
 
 TABLES = (Path(__file__).parents[1] / "docs" / "testing-a-platform.md").read_text(encoding="utf-8")
-COLUMNS = ["web", "telegram", "terminal that redraws", "terminal in a pipe"]
+COLUMNS = ["web", "telegram", "discord", "terminal that redraws", "terminal in a pipe"]
 
 
 def row_of(check: str) -> list[str]:

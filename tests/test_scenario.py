@@ -8,9 +8,13 @@ import pytest
 
 from chatelier import Ended, Progress
 from chatelier.testing import FakeBackend
+from discord_people import on_discord
 from files import decoded, encoded, gradient
 from gateways import PATIENCE
-from people import NETWORKS, Person, Seen
+from people import NETWORKS as FIRST
+from people import Person, Seen
+
+NETWORKS = {**FIRST, "discord": on_discord}
 
 
 class Day:
