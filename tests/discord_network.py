@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import SecretStr
 
 from chatelier import Platform
-from chatelier.platforms.discord.adapter import Discord
+from chatelier.platforms.discord.adapter import DEAF_SECONDS, Discord
 from chatelier.platforms.discord.records import KINDS
 from chatelier.platforms.discord.settings import AccountSettings
 from chatelier.testing import Network, ScriptedGateway, Visible
@@ -122,9 +122,11 @@ class OnDiscord:
         await self.platform.publish(self.platform._line.gateway.commands)
 
 
-def discord_account(peer: DiscordPeer, name: str = "discord", **changes: Any) -> Discord:
-    settings = AccountSettings(token=SecretStr(peer.token), **{"message_content": True, **changes})
-    return Discord(name, settings, api_url=peer.api, gateway_url=peer.gateway)
+def discord_account(
+    peer: DiscordPeer, name: str = "discord", *, deaf_seconds: float = DEAF_SECONDS, **changes: Any
+) -> Discord:
+    settings = AccountSettings(**{"token": SecretStr(peer.token), "message_content": True, **changes})
+    return Discord(name, settings, api_url=peer.api, gateway_url=peer.gateway, deaf_seconds=deaf_seconds)
 
 
 @asynccontextmanager

@@ -46,6 +46,8 @@ REMEMBERED = 10_000
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 """Before the connection is made anew."""
 SURE_SECONDS = limits.NONCE_SECONDS - 10
+DEAF_SECONDS = 60.0
+"""Without a sign from the gateway for so long the connection is made anew."""
 PIECE = 262_144
 _of_upload = lru_cache(maxsize=64)(limits.capabilities)
 
@@ -53,12 +55,21 @@ _of_upload = lru_cache(maxsize=64)(limits.capabilities)
 class Discord:
     """The platform object of one account. It connects in `run` and keeps nothing that another process would miss."""
 
-    def __init__(self, name: str, settings: AccountSettings, *, api_url: str = API, gateway_url: str = GATEWAY) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: AccountSettings,
+        *,
+        api_url: str = API,
+        gateway_url: str = GATEWAY,
+        deaf_seconds: float = DEAF_SECONDS,
+    ) -> None:
         self._name = name
         self._settings = settings
         self._token = settings.token.get_secret_value()
         self._api_url = api_url
         self._gateway_url = gateway_url
+        self._deaf_seconds = deaf_seconds
         self._guard = Guard()
         self._line: Line | None = None
         self._uploads: OrderedDict[int, int] = OrderedDict()
@@ -92,7 +103,7 @@ class Discord:
         with at(self.name, self._api_url, self._gateway_url):
             pause = PAUSE_SECONDS
             while True:
-                line = Line(self.name, self._settings, gateway, self._guard, self.note_upload)
+                line = Line(self.name, self._settings, gateway, self._guard, self.note_upload, self._deaf_seconds)
                 began = time.monotonic()
                 try:
                     await self._on(line)

@@ -117,9 +117,7 @@ def file_of(data: Mapping[str, Any], account: str) -> FileRef:
 # --- interactions
 
 
-def interaction_event(
-    interaction: discord.Interaction[Any], account: str, body: Any, extra: Mapping[str, str] | None = None
-) -> Event:
+def interaction_event(interaction: discord.Interaction[Any], account: str, body: Any) -> Event:
     direct = interaction.guild_id is None
     return Event(
         keys=(f"interaction.{interaction.id}",),
@@ -133,7 +131,7 @@ def interaction_event(
             "interaction": str(interaction.id),
             "application": str(interaction.application_id),
             "secret.token": interaction.token,
-            **(extra or {}),
+            **({"press": "yes"} if interaction.type is discord.InteractionType.component else {}),
         },
     )
 

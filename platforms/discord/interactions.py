@@ -38,6 +38,7 @@ class Door:
     id: str
     application: str
     token: str
+    is_press: bool = False
 
     def route(self, method: str, path: str = "") -> Route:
         return Route(
@@ -53,7 +54,7 @@ def door_of(native: Mapping[str, str]) -> Door | None:
     id_, token = native.get("interaction", ""), native.get("secret.token", "")
     if not (id_.isdecimal() and token) or age(id_) > TOKEN_SECONDS:
         return None
-    return Door(id_, native.get("application", "0"), token)
+    return Door(id_, native.get("application", "0"), token, is_press="press" in native)
 
 
 def age(id_: str) -> float:
@@ -108,8 +109,8 @@ class Interactions:
         except (Closed, Gone, Refused):
             return "silent"
         flags = int(original.get("flags", 0))
-        if not flags & LOADING:
-            return "silent"
+        if door.is_press and not flags & (LOADING | ONLY_FOR_ONE):
+            return "silent"  # that is the message with the button
         return "private" if flags & ONLY_FOR_ONE else "public"
 
     # --- the kept place

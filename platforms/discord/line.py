@@ -65,9 +65,10 @@ class Line:
         gateway: Gateway,
         guard: Guard,
         note_upload: Callable[[int, int], None],
+        deaf_seconds: float,
     ) -> None:
         self.gateway = gateway
-        self.client = _client(settings, guard)
+        self.client = _client(settings, guard, deaf_seconds)
         self.interactions = Interactions(self.client.http, gateway.store)
         self.was_on_line = False
         self.files: aiohttp.ClientSession
@@ -317,7 +318,7 @@ class Line:
         await self._answer(interaction, CHOICES, {"choices": choices[:MOST_CHOICES]}, "silent")
 
 
-def _client(settings: AccountSettings, guard: Guard) -> discord.Client:
+def _client(settings: AccountSettings, guard: Guard, deaf_seconds: float) -> discord.Client:
     intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
     intents.message_content = settings.message_content
     options: dict[str, Any] = {
@@ -328,6 +329,7 @@ def _client(settings: AccountSettings, guard: Guard) -> discord.Client:
         "chunk_guilds_at_startup": False,
         "guild_ready_timeout": 0.0,
         "http_trace": guard.trace(),
+        "heartbeat_timeout": deaf_seconds,
     }
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody speaks here
     client: discord.Client

@@ -113,6 +113,8 @@ class DiscordPeer:
         self.identifies = 0
         self.resumes = 0
         self.forgets = False
+        self.heartbeat_ms = 41_250
+        self.is_frozen = False
         self.fault: Callable[[str, str], Response | None] | None = None
         self.after: Callable[[str, str], Response | None] | None = None
         self.moved = asyncio.Event()
@@ -435,13 +437,17 @@ class DiscordPeer:
 
     async def _gateway(self, socket: WebSocket) -> None:
         await socket.accept()
-        await socket.send_text(json.dumps({"op": 10, "d": {"heartbeat_interval": 41_250}, "s": None, "t": None}))
+        await socket.send_text(
+            json.dumps({"op": 10, "d": {"heartbeat_interval": self.heartbeat_ms}, "s": None, "t": None})
+        )
         session: Session | None = None
         telling: asyncio.Task[None] | None = None
         try:
             while True:
                 said = json.loads(await socket.receive_text())
                 match said["op"]:
+                    case 1 if self.is_frozen:
+                        self._move()
                     case 1:
                         await socket.send_text(json.dumps({"op": 11, "d": None, "s": None, "t": None}))
                     case 2:
@@ -458,6 +464,7 @@ class DiscordPeer:
                         self.resumes += 1
                         session = known
                         session.socket = socket
+                        self._move()
                         telling = asyncio.create_task(
                             self._tell_on(socket, session, said["d"]["seq"] or 0, resumed=True)
                         )
@@ -466,6 +473,7 @@ class DiscordPeer:
         finally:
             if session is not None and session.socket is socket:
                 session.socket = None
+                self._move()
             if telling is not None:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
