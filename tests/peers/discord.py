@@ -282,10 +282,10 @@ class DiscordPeer:
         message = self._message(channel, _user(by, f"p{by}"), {"content": text, **more}, files or {})
         self.messages[int(message["id"])] = message
         self._last = message
-        self.tell("MESSAGE_CREATE", self._told(message))
+        self.tell("MESSAGE_CREATE", self.told(message))
         return message
 
-    def _told(self, message: Data) -> Data:
+    def told(self, message: Data) -> Data:
         """As the gateway tells it: without its content where the bot may not read it."""
         channel = int(message["channel_id"])
         guild = self._guild_of(channel)
@@ -297,10 +297,10 @@ class DiscordPeer:
 
     def edits(self, message: Data, text: str) -> None:
         message |= {"content": text, "edited_timestamp": _now()}
-        self.tell("MESSAGE_UPDATE", self._told(message))
+        self.tell("MESSAGE_UPDATE", self.told(message))
 
     def repeat(self) -> None:
-        self.tell("MESSAGE_CREATE", self._told(self._last))
+        self.tell("MESSAGE_CREATE", self.told(self._last))
 
     def calls_command(self, name: str, options: Mapping[str, Any] | None = None, **where: Any) -> Waiting:
         """As the client does, which knows the commands that the bot published. A file is a pair of its name and bytes."""
@@ -677,7 +677,7 @@ class DiscordPeer:
         self.messages[int(message["id"])] = message
         if nonce:
             self._nonces[place] = self.now(), int(message["id"])
-        self.tell("MESSAGE_CREATE", self._told({**message, "nonce": nonce}))
+        self.tell("MESSAGE_CREATE", self.told({**message, "nonce": nonce}))
         return message
 
     def _check(self, body: Data, files: list[tuple[str, bytes]], channel: int, *, kept: int = 0) -> None:
@@ -769,7 +769,7 @@ class DiscordPeer:
             "attachments": [*kept, *fresh],
         }
         message |= {"flags": flags, "edited_timestamp": _now()}
-        self.tell("MESSAGE_UPDATE", self._told(message))
+        self.tell("MESSAGE_UPDATE", self.told(message))
         return message
 
     # --- interactions
