@@ -22,6 +22,7 @@ from chatelier.plugins.essentials import Plugin as Essentials
 from chatelier.plugins.points import Plugin as Points
 from chatelier.plugins.sqlite import Plugin as Sqlite
 from discord_network import GUILD, SQUARE, discord_account
+from gateways import configured, gateway_process
 from networks import telegram_settings
 from peers.discord import DiscordPeer, Waiting, seen, too_many
 from peers.telegram import TelegramPeer
@@ -198,3 +199,37 @@ async def test_everybody_gets_each_picture_once_whatever_goes_wrong(tmp_path: Pa
         chaos.end()
         assert {"429", "503", "answer lost", "cut"} <= chaos.bad.keys()
         assert Counter(len(results(peer, SQUARE, text)) for text in wanted) == {1: len(wanted)}
+
+
+@pytest.mark.slow
+async def test_a_kill_in_the_middle_of_a_send_loses_nothing(tmp_path: Path, peer: DiscordPeer) -> None:
+    """SIGKILL right after Discord took a message, whose answer never arrives, while more is said."""
+    config = configured(
+        tmp_path,
+        platforms={"discord": {"token": peer.token, "api_url": peer.api, "gateway_url": peer.gateway}},
+        backends={"sketch": {"enabled": True}},
+        limits={"open_orders": 50},
+    )
+    taken, left = asyncio.Event(), [6]
+
+    def note(method: str, path: str) -> Response | None:
+        if method == "POST" and path.endswith("/messages"):
+            left[0] -= 1
+            if left[0] == 0:
+                taken.set()
+        return None
+
+    peer.after = note
+    wanted = [f"p{person}r{n}" for person in PEOPLE for n in range(EACH)]
+    with gateway_process(config) as process:
+        await peer.until(lambda: peer.is_heard, PATIENCE)
+        for text in wanted:
+            peer.says(f"<@110201543> make {text}", by=int(text[1:3]), channel=SQUARE)
+        async with asyncio.timeout(PATIENCE):
+            await taken.wait()
+        process.running.kill()
+    peer.says("<@110201543> make p41r9", by=41, channel=SQUARE)
+    wanted.append("p41r9")
+    with gateway_process(config):
+        await peer.until(lambda: all(results(peer, SQUARE, text) for text in wanted), PATIENCE)
+    assert Counter(len(results(peer, SQUARE, text)) for text in wanted) == {1: len(wanted)}

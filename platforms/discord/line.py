@@ -145,6 +145,7 @@ class Line:
         names = [each.name for each in self.gateway.commands]
         event = inbound.message_event(message, self._account, me, names, edited=edited)
         if event is not None:
+            await self._places.meet(message)
             first = await self._stored(event)
             if isinstance(first, Ask):
                 await self._offer(event, first.form)

@@ -27,8 +27,17 @@ class Places:
         self._store = store
         self._account = account
         self._noted: dict[str, Place] = {}
+        self._met: set[int] = set()
 
-    def note(self, message: discord.Message) -> None:
+    async def meet(self, message: discord.Message) -> None:
+        """Before the first message of a channel is stored: should that fail, it is read again."""
+        if message.channel.id not in self._met:
+            self._met.add(message.channel.id)
+            self.note(message, last=message.id - 1)
+            await self.flush()
+
+    def note(self, message: discord.Message, last: int = 0) -> None:
+        """That everything was taken up to this message, or up to another one."""
         channel, guild = message.channel, message.guild
         guild_id = guild.id if guild else getattr(channel, "guild_id", None)
         self._noted[str(channel.id)] = Place(
@@ -37,7 +46,7 @@ class Places:
             channel=str(channel.id),
             guild="" if is_direct(message) else str(guild_id or ""),
             parent=str(channel.parent_id) if isinstance(channel, discord.Thread) else "",
-            last=str(message.id),
+            last=str(last or message.id),
             at=datetime.now(UTC),
         )
 
