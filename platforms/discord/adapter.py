@@ -158,7 +158,7 @@ class Discord:
         first = await line.interactions.first(door)
         if first in ("public", "private") and await line.interactions.takes(door, message.key):
             if (first == "private") == is_private:
-                payload = outbound.body(message, private=is_private)
+                payload = outbound.body(message)
                 try:
                     request = await outbound.request(payload, message.media, self._reader(line, message.chat))
                     shown = await line.interactions.fill(door, request)
@@ -171,7 +171,10 @@ class Discord:
             return None
         payload = outbound.body(message, private=True)
         request = await outbound.request(payload, message.media, self._reader(line, message.chat))
-        return _receipt(message.chat, await line.interactions.follow(door, request), private=True)
+        try:
+            return _receipt(message.chat, await line.interactions.follow(door, request), private=True)
+        except Gone:  # a direct message is private, too
+            return None
 
     async def _to_person(self, line: Line, message: Outgoing) -> Receipt:
         """In their direct chat; where they may not be written to, the others are told that there is an answer, and no more."""

@@ -137,6 +137,8 @@ class Interactions:
         return shown
 
     async def clear(self, door: Door) -> None:
-        """Give the kept place up; nothing stands in it."""
+        """Give the kept place up. While nothing stands in it the next answer would, whoever it is for."""
+        original = "/messages/@original"
         with suppress(Closed, Gone, Refused), told():
-            await self._http.request(door.route("DELETE", "/messages/@original"))
+            await self._http.request(door.route("PATCH", original), json={"content": "…"})
+            await self._http.request(door.route("DELETE", original))

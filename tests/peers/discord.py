@@ -1,6 +1,7 @@
 """Discord's REST API, gateway and files on a port of the loopback, as far as a bot needs them, with the vendor's rules.
 
-Written from the vendor's documentation and from what discord.py 2.7 sends; https://discord.com/developers/docs.
+Written from the vendor's documentation and from what discord.py 2.7 sends; https://discord.com/developers/docs. What components,
+modals and edits may be is judged by simcord, too, which others wrote.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
+from simcord.components import ComponentValidationError, merge_edit_flags, validate_message_state, validate_modal
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -103,6 +105,7 @@ class DiscordPeer:
         self.guilds: dict[int, Data] = {}
         self.commands: list[Data] = []
         self.upserts = 0
+        self.filled: set[int] = set()
         self.reactions: dict[int, list[str]] = {}
         self.typing: list[int] = []
         self.files: dict[str, bytes] = {}
@@ -698,6 +701,15 @@ class DiscordPeer:
         if not ((body.get("content") or "").strip() or files or kept or body.get("embeds")):
             raise Refusal(400, 50006, "Cannot send an empty message")
         self._check_rows(body.get("components") or ())
+        try:
+            validate_message_state(
+                body.get("components") or [],
+                flags=body.get("flags", 0),
+                content=body.get("content"),
+                embeds=body.get("embeds") or [],
+            )
+        except ComponentValidationError as why:
+            raise invalid("components", str(why)) from why
 
     @staticmethod
     def _check_rows(rows: Sequence[Data]) -> None:
@@ -762,7 +774,8 @@ class DiscordPeer:
         self._check(whole, files, int(message["channel_id"]), kept=len(kept))
         described = {each.get("filename"): each.get("description", "") for each in body.get("attachments") or ()}
         fresh = [self._attachment(name, data, described.get(name, "")) for name, data in dict_of(files, body).items()]
-        flags = message["flags"] & ~LOADING
+        flags = merge_edit_flags(message["flags"] & ~LOADING, int(body.get("flags") or message["flags"]))
+        self.filled.add(int(message["id"]))
         message |= {
             "content": whole["content"] or "",
             "components": whole["components"] or [],
@@ -815,6 +828,10 @@ class DiscordPeer:
                 raise invalid("value", f"Must be {INPUT_TEXT} or fewer in length.")
             if inner["type"] == 3 and not 1 <= len(inner["options"]) <= CHOICES:
                 raise invalid("options", f"Must be between 1 and {CHOICES} in length.")
+        try:
+            validate_modal(data)
+        except ComponentValidationError as why:
+            raise invalid("components", str(why)) from why
 
     def _show(self, waiting: Waiting, message: Data) -> None:
         self.messages[int(message["id"])] = message
@@ -833,6 +850,14 @@ class DiscordPeer:
         self, method: str, waiting: Waiting, rest: list[str], body: Data, files: list[tuple[str, bytes]]
     ) -> Data | None:
         channel = int(waiting.data["channel_id"])
+        kept = self.messages.get(waiting.original)
+        if not rest and method == "POST" and waiting.first == 5 and (kept is None or kept["flags"] & LOADING):
+            if waiting.original in self.filled:
+                kept = None
+            elif kept is None:
+                raise Refusal(404, 10008, "Unknown Message")
+            else:
+                return self._edit(kept, body, files)
         if not rest and method == "POST":
             self._check(body, files, channel)
             message = self._message(channel, self.me, body, dict_of(files, body))
