@@ -214,6 +214,8 @@ DESCRIBES = {
     "chatelier.core.cli.options",
     "chatelier.core.errors",
     "chatelier.platforms",
+    "chatelier.platforms.slack",
+    "chatelier.platforms.slack.commands",
     "chatelier.platforms.terminal",
     "chatelier.platforms.terminal.commands",
     "chatelier.plugins",

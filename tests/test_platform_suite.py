@@ -45,6 +45,7 @@ from chatelier.testing import (
 )
 from discord_network import on_discord
 from networks import OnFake, on_fake, on_line, on_page, on_telegram, on_terminal
+from slack_network import on_slack
 
 CHECKS = {check.__name__: check for check in PLATFORM_CHECKS}
 
@@ -54,6 +55,7 @@ NETWORKS: dict[str, Callable[[Path], MakeNetwork]] = {
     "web": lambda _: on_page,
     "telegram": lambda _: on_telegram,
     "discord": lambda _: on_discord,
+    "slack": lambda _: on_slack,
     "terminal that redraws": lambda folder: on_terminal(folder, redraws=True),
     "terminal in a pipe": lambda folder: on_terminal(folder, redraws=False),
 }
@@ -94,7 +96,7 @@ async def test_platform_keeps_the_contract(network: str, check: Check, tmp_path:
 
 
 TABLES = (Path(__file__).parents[1] / "docs" / "testing-a-platform.md").read_text(encoding="utf-8")
-COLUMNS = ["web", "telegram", "discord", "terminal that redraws", "terminal in a pipe"]
+COLUMNS = ["web", "telegram", "discord", "slack", "terminal that redraws", "terminal in a pipe"]
 
 
 def row_of(check: str) -> list[str]:

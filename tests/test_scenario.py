@@ -13,8 +13,9 @@ from files import decoded, encoded, gradient
 from gateways import PATIENCE
 from people import NETWORKS as FIRST
 from people import Person, Seen
+from slack_people import on_slack
 
-NETWORKS = {**FIRST, "discord": on_discord}
+NETWORKS = {**FIRST, "discord": on_discord, "slack": on_slack}
 
 
 class Day:

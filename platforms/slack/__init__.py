@@ -1,0 +1,1 @@
+"""Slack, by slack-bolt. docs/slack.md leads from the manifest to the first picture."""
