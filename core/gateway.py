@@ -101,7 +101,7 @@ class Runtime:
         self.handling = Handling(self)
         self.watchdog = Watchdog(plugins.owner_of)
         self.telling = Telling(plugins)
-        self.points = Points(settings.points, plugins, store, clock)
+        self.points = Points(settings.points, plugins, store, clock, settings.limits.run_seconds)
         self._unpublished = asyncio.Event()
         self._problems: list[str] = []
         self._left_out: tuple[str, ...] = ()

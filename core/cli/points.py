@@ -82,7 +82,7 @@ async def _show(config: Path | None, who: str) -> None:
             group = await store.get(GROUPS, owner.group)
             click.echo(f"pool {shown(await free_in(store, owner.account))}, mode {group.mode if group else 'ghost'}")
             return
-        report = await Points(settings.points, plugins, store, clock).report(owner.person)
+        report = await Points(settings.points, plugins, store, clock, settings.limits.run_seconds).report(owner.person)
         click.echo(f"{owner.person.name} {', '.join(owner.person.handles)}, person {owner.person.key}")
         click.echo(f"allowance {shown(report.free)} of {shown(report.allowance.maximum)}, held {shown(report.held)}")
         click.echo(f"purchased {shown(report.purchased)}, held {shown(report.purchased_held)}")

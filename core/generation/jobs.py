@@ -180,12 +180,13 @@ class Crowd(Record):
 class Runs(Record):
     """How long a workflow takes. key: its name for all backends together, `<name>@<backend>` for one of them.
 
-    run_ms: of the last ten runs, the newest first.
+    run_ms, tokens: of the last ten runs, the newest first. What was all there already, and took no time, is no run.
     """
 
     workflow: str = ""
     backend: str = ""
     run_ms: tuple[int, ...] = ()
+    tokens: tuple[int, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -257,11 +258,16 @@ async def results_of(reads: Reads, job: str) -> list[Result]:
     return await reads.find(RESULTS, {"job": job}, order="n", limit=1_000)
 
 
-async def note_run(tx: Tx, workflow: str, backend: str, run_ms: int) -> None:
+async def note_run(tx: Tx, workflow: str, backend: str, run_ms: int, tokens: int = 0) -> None:
     """Remember how long it took: for what people are told to expect, and for who is given the next one."""
     for key, where in ((workflow, ""), (f"{workflow}@{backend}", backend)):
         runs = await tx.get(RUNS, key)
         if runs is None:
-            await tx.insert(RUNS, Runs(key=key, workflow=workflow, backend=where, run_ms=(run_ms,)))
+            await tx.insert(RUNS, Runs(key=key, workflow=workflow, backend=where, run_ms=(run_ms,), tokens=(tokens,)))
         else:
-            await tx.replace(RUNS, replace(runs, run_ms=(run_ms, *runs.run_ms)[:RECENT_RUNS]))
+            last = replace(
+                runs,
+                run_ms=(run_ms, *runs.run_ms)[:RECENT_RUNS],
+                tokens=(tokens, *runs.tokens)[:RECENT_RUNS],
+            )
+            await tx.replace(RUNS, last)

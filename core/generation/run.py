@@ -404,8 +404,7 @@ class JobRun:
         if not outputs:
             await self._end("failed", " ".join(ended.notes) or words.NO_OUTPUT)
             return
-        started = ended.started_at or self.job.started or self._began
-        run_ms = _milliseconds(started, ended.ended_at or self.shop.clock.now())
+        started, run_ms = self._ran(ended)
         seconds = (self.job.workflow, run_ms / 1000) if started else None
         self.shop.fleet.note_run(self.job.backend, self._models, well=True, seconds=seconds)
         here = await self._fetching.quickly(outputs)
@@ -470,6 +469,18 @@ class JobRun:
         since = self.job.ended or self.job.created
         return (self.shop.clock.now() - since).total_seconds() <= self.shop.fetch_seconds
 
+    def _ran(self, ended: Ended) -> tuple[datetime | None, int]:
+        """When it began, and for how long it ran: no longer than it may.
+
+        The backend's own two times say it best. Where one of them is ours, its clock may differ: then it ran no longer than this
+        attempt is old.
+        """
+        started, now = ended.started_at or self.job.started or self._began, self.shop.clock.now()
+        run_ms = _milliseconds(started, ended.ended_at or now)
+        if ended.started_at is None or ended.ended_at is None:
+            run_ms = min(run_ms, _milliseconds(self._row.created if self._row else started, now))
+        return started, min(run_ms, round(self._run_seconds * 1_000) or run_ms)
+
     async def _done(self, note: str = "") -> None:
         async def work(tx: Tx) -> Job:
             job = await self._held(tx)
@@ -479,8 +490,8 @@ class JobRun:
         self.job = await self.shop.store.atomically(work)
 
     async def _closed(self, tx: Tx, job: Job, found: Sequence[Result]) -> Job:
-        if job.started is not None:
-            await note_run(tx, job.workflow, job.backend, job.run_ms)
+        if job.started is not None and job.run_ms:
+            await note_run(tx, job.workflow, job.backend, job.run_ms, job.tokens)
         return await close(
             tx, job, "done", results.reply(job, found, self.shop.offers(job.workflow)), begin=self.shop.begin
         )

@@ -133,7 +133,7 @@ async def quotes_of(call: Call, wanted: Sequence[Wanted]) -> list[Quote]:
     for one in wanted:
         known = runs[one.workflow.name]
         job = draft(one, call.person.key, call.address, call.runtime.clock.now())
-        quotes.append(await call.runtime.points.quote(one.workflow, job, known.run_ms if known else ()))
+        quotes.append(await call.runtime.points.quote(one.workflow, job, known))
     return quotes
 
 

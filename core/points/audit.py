@@ -9,11 +9,30 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..storage import Kind, R, Reads, Store, Tx
-from .ledger import BALANCES, ENTRIES, HOLDS, Balance, Entry, Hold, Posting
+from ..storage import Kind, R, Reads, Scalar, Store, Tx
+from .ledger import BALANCES, ENTRIES, HOLDS, Balance, Entry, Hold, Posting, seal_of
 
 PAGE = 1_000
 SYSTEM = {"mint", "revenue", "expired", "promotion", "written_off"}
+SIGNS: dict[str, tuple[str, dict[str, int]]] = {
+    "opening": ("open", {"mint": -1}),
+    "refill": ("refill", {"mint": -1}),
+    "hold": ("hold", {}),
+    "capture": ("capture", {"revenue": 1, "written_off": -1}),
+    "release": ("release", {"expired": 1}),
+    "gift": ("gift", {}),
+    "donation": ("donation", {}),
+    "voucher": ("voucher", {}),
+    "redemption": ("redemption", {"promotion": -1}),
+    "grant": ("grant", {"promotion": -1}),
+    "revocation": ("revocation", {"promotion": 1}),
+    "purchase": ("payment", {"mint": -1}),
+    "claim": ("claim", {}),
+    "refund": ("refund", {"mint": 1, "written_off": -1}),
+    "bonus": ("bonus", {"promotion": -1}),
+    "migration": ("migration", {}),
+}
+"""Of each kind: how its key begins, and which system accounts it posts to, with the sign."""
 
 
 @dataclass(slots=True)
@@ -94,15 +113,16 @@ async def audit(store: Store) -> list[str]:
     return read.faults
 
 
-async def every(reads: Reads, kind: Kind[R], order: str) -> AsyncIterator[R]:
-    """All records of a kind, a page at a time. order: a field that no two of them share."""
-    since, page = "", await reads.find(kind, order=order, limit=PAGE, strict=True)
+async def every(reads: Reads, kind: Kind[R], order: str, where: dict[str, Scalar] | None = None) -> AsyncIterator[R]:
+    """All records of a kind, or those where this holds, a page at a time. order: a field that no two of them share."""
+    since, page = "", await reads.find(kind, where or {}, order=order, limit=PAGE, strict=True)
     while page:
         for record in page:
             if (place := getattr(record, order)) != since:
                 yield record
             since = place
-        page = await reads.find(kind, order=order, since=since, limit=PAGE, strict=True) if len(page) == PAGE else []
+        is_full = len(page) == PAGE
+        page = await reads.find(kind, where or {}, order=order, since=since, limit=PAGE, strict=True) if is_full else []
 
 
 def _check_entry(read: _Read, entry: Entry) -> None:
@@ -120,7 +140,16 @@ def _check_entry(read: _Read, entry: Entry) -> None:
             read.faults.append(
                 f"entry {entry.key!r}: {posting.account} has the line {posting.line} of {posting.hold!r}"
             )
-    start = entry.key.partition(":")[0]
+    if entry.seal != seal_of(entry):
+        read.faults.append(f"entry {entry.key!r}: it is not what was entered")
+    start, (first, signs) = entry.key.partition(":")[0], SIGNS.get(entry.kind, ("", {}))
+    if start != first:
+        read.faults.append(f"entry {entry.key!r}: its key is not that of a {entry.kind}")
+    for posting in entry.postings:
+        if posting.account in SYSTEM and posting.amount * signs.get(posting.account, 0) <= 0:
+            read.faults.append(
+                f"entry {entry.key!r}: a {entry.kind} does not post {posting.amount} to {posting.account}"
+            )
     subject = {"hold": entry.order, "capture": entry.job, "release": entry.job or entry.order}.get(entry.kind)
     if subject is not None and entry.key != f"{start}:{subject}":
         read.faults.append(f"entry {entry.key!r}: it is not about {subject!r}")
@@ -130,7 +159,7 @@ def _apply(read: _Read, entry: Entry) -> Iterator[str]:
     """Add its postings in the order of their lines, which may not be that of their times. Yields each account that grew by one."""
     for posting in entry.postings:
         if posting.hold:
-            read.holds[posting.hold][posting.account] += posting.amount
+            _note_hold(read.holds, posting)
         if posting.account in SYSTEM:
             continue
         place = (posting.account, posting.line)
@@ -141,6 +170,16 @@ def _apply(read: _Read, entry: Entry) -> Iterator[str]:
         while found := read.early.pop((posting.account, read.sums[posting.account].lines + 1), None):
             _add(read, *found)
             yield posting.account
+
+
+def _note_hold(holds: dict[str, dict[str, int]], posting: Posting) -> None:
+    """What is over takes no room."""
+    parts = holds[posting.hold]
+    parts[posting.account] += posting.amount
+    if not parts[posting.account]:
+        del parts[posting.account]
+    if not parts:
+        del holds[posting.hold]
 
 
 def _add(read: _Read, entry: Entry, posting: Posting) -> None:
@@ -208,7 +247,7 @@ async def _alone(tx: Tx, account: str, read: _Read) -> list[str]:
 async def _check_hold(tx: Tx, order: str) -> list[str]:
     """What its entries hold, and what its record says."""
     found: dict[str, int] = defaultdict(int)
-    for entry in await tx.find(ENTRIES, {"order": order}, order="place", limit=PAGE):
+    async for entry in every(tx, ENTRIES, "place", {"order": order}):
         for posting in entry.postings:
             if posting.hold == order:
                 found[posting.account] += posting.amount

@@ -3,6 +3,8 @@
 Nothing changes or deletes an entry; what was wrong is mended by another one. `audit.py` checks all of this with code of its own.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -86,7 +88,7 @@ class Entry(Record):
 
     actor: who caused it, a person's key, a handle, or "" for the gateway itself. allowance: the rule of the one that it touches.
     cycle: seconds of one, by which what was spent of late is told. lines: "account#number" of each numbered posting: no two entries
-    have the same. place: its time, then its key: sorts them all.
+    have the same. place: its time, then its key: sorts them all. seal: a digest of all the rest, by which a change shows.
     """
 
     kind: EntryKind
@@ -100,6 +102,7 @@ class Entry(Record):
     cycle: int = CYCLE_SECONDS
     at: Time
     place: str
+    seal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +196,10 @@ class Books:
         if not balance.version:
             await self.post(f"open:{balance.key}", "opening", moved(MINT, balance.key, rule.maximum))
         elif amount := rule.touched(balance, self.tx.now)[1]:
+            # By its line, as one cycle may begin twice: the rule changes, or the clock goes back.
             start = int(rule.start_of(self.tx.now).timestamp())
-            await self.post(f"refill:{balance.key}:{start}", "refill", moved(MINT, balance.key, amount))
+            key = f"refill:{balance.key}:{start}.{balance.lines + 1}"
+            await self.post(key, "refill", moved(MINT, balance.key, amount))
         return self._balances[balance.key]
 
     def allowance(self, balance: Balance) -> Allowance:
@@ -248,7 +253,7 @@ class Books:
             at=self.tx.now,
             place=f"{(self.tx.now - _EPOCH) // _MILLISECOND:013d} {key}",
         )
-        return await self.tx.insert(ENTRIES, entry)
+        return await self.tx.insert(ENTRIES, replace(entry, seal=seal_of(entry)))
 
     async def _close(self) -> None:
         for account in sorted(self._changed):
@@ -258,6 +263,20 @@ class Books:
             )
             self._balances[account] = stored
         self._changed.clear()
+
+
+def seal_of(entry: Entry) -> str:
+    """A digest of what was entered; its place is its time and its key, its lines are those of its postings."""
+    rule = entry.allowance
+    told = (
+        entry.key,
+        entry.kind,
+        [(posting.account, posting.amount, posting.hold, posting.line) for posting in entry.postings],
+        (entry.actor, entry.reason, entry.order, entry.job, entry.cycle),
+        (rule.maximum, rule.seconds, rule.cycles) if rule else None,
+        (entry.at - _EPOCH) // _MILLISECOND,
+    )
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:22]
 
 
 async def free_in(reads: Reads, account: str) -> int:

@@ -7,23 +7,25 @@ from .amounts import POINT
 
 UNKNOWN_SECONDS = 30
 """Of a run of which nobody knows anything."""
+THOUSAND = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """Millipoints: for each second of running time, for each token, and for the run as such.
+    """Millipoints: for each second of running time, for a thousand tokens, and for the run as such.
 
-    purchased: only purchased points pay it.
+    expect_tokens: of a run until some have shown how many it takes. purchased: only purchased points pay it.
     """
 
     second: int = 0
-    token: int = 0
+    thousand_tokens: int = 0
     run: int = 0
+    expect_tokens: int = 0
     purchased: bool = False
 
     def cost(self, run_ms: int, tokens: int = 0) -> int:
-        """Millipoints, rounded up. run_ms: whole milliseconds that it ran."""
-        return self.run + -(-self.second * run_ms // 1_000) + self.token * tokens
+        """Millipoints, each part rounded up. run_ms: whole milliseconds that it ran."""
+        return self.run + -(-self.second * run_ms // 1_000) + -(-self.thousand_tokens * tokens // THOUSAND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +37,27 @@ class Quote:
     hold: int
 
 
-def quoted(price: Price, run_ms: Sequence[int], expect_seconds: float) -> Quote:
-    """run_ms: of the last ten runs, in any order. expect_seconds: what its author says, 0 for nothing.
+def quoted(
+    price: Price, run_ms: Sequence[int], tokens: Sequence[int], expect_seconds: float, most_seconds: float = 0
+) -> Quote:
+    """run_ms, tokens: of the last ten runs, in any order. expect_seconds: what its author says, 0 for nothing.
 
-    The likely price is that of their average; one and a half times what nine of ten stayed under is held.
+    The likely price is that of their average; one and a half times what nine of ten stayed under is held, and never less than is
+    likely. most_seconds: no run takes longer; 0 for no limit.
     """
-    if run_ms:
-        likely = -(-sum(run_ms) // len(run_ms))
-        held = -(-3 * sorted(run_ms)[-(-9 * len(run_ms) // 10) - 1] // 2)
-    else:
-        likely = held = round((expect_seconds or UNKNOWN_SECONDS) * 1_000)
-    return Quote(price=price, likely=price.cost(likely), hold=price.cost(held))
+    likely_ms, held_ms = _foreseen(run_ms, round((expect_seconds or UNKNOWN_SECONDS) * 1_000))
+    likely_tokens, held_tokens = _foreseen(tokens, price.expect_tokens)
+    if most_seconds:
+        held_ms = max(likely_ms, min(held_ms, round(most_seconds * 1_000)))
+    likely = price.cost(likely_ms, likely_tokens)
+    return Quote(price=price, likely=likely, hold=max(likely, price.cost(held_ms, held_tokens)))
+
+
+def _foreseen(known: Sequence[int], expected: int) -> tuple[int, int]:
+    """What the next one will likely take, and what to be ready for."""
+    if not known:
+        return expected, expected
+    return -(-sum(known) // len(known)), -(-3 * sorted(known)[-(-9 * len(known) // 10) - 1] // 2)
 
 
 def listed(dollars: float, point_dollars: float, multiplier: float) -> int:

@@ -1,8 +1,8 @@
 """Points of a running gateway: what plugins say of people and prices, asked before a transaction and never in one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
 from ..chat.messages import ChatRef, Reply
@@ -17,14 +17,14 @@ from . import words
 from .allowance import Allowance
 from .amounts import POINT
 from .charging import Charges
-from .ledger import ENTRIES, Entry, accounts_of, histories
+from .ledger import BALANCES, ENTRIES, Entry, accounts_of, allowance_of, histories
 from .moves import bonus
 from .prices import Price, Quote, listed, quoted
 from .report import Report, report
 from .scenarios import Floors
 
 if TYPE_CHECKING:
-    from ..generation.jobs import Job
+    from ..generation.jobs import Job, Runs
 
 log = get_logger(__name__)
 
@@ -46,10 +46,13 @@ class _Held:
 
 
 class Points:
-    """enabled: whether anything costs points at all."""
+    """enabled: whether anything costs points at all. run_seconds: the longest run of a workflow that says nothing else."""
 
-    def __init__(self, settings: PointsSettings, plugins: Plugins, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, settings: PointsSettings, plugins: Plugins, store: Store, clock: Clock, run_seconds: float
+    ) -> None:
         self.settings = settings
+        self._run_seconds = run_seconds
         self._plugins = plugins
         self._store = store
         self._clock = clock
@@ -74,22 +77,32 @@ class Points:
         """As it is for this person now. Asks plugins what they hold, at most every quarter of an hour."""
         rule = self.settings.allowance
         holding = await self._holding(person) if self._plugins.implementers("holding") else 0
-        maximum = max(0, (holding + rule.base) // rule.divisor) * POINT
+        if holding is None:
+            balance = await self._store.get(BALANCES, allowance_of(person.key))
+            if balance is not None and balance.allowance is not None:
+                return replace(balance.allowance, seconds=rule.cycle_minutes * 60, cycles=rule.cycles)
+        maximum = max(0, ((holding or 0) + rule.base) // rule.divisor) * POINT
         return Allowance(maximum=maximum, seconds=rule.cycle_minutes * 60, cycles=rule.cycles)
 
-    async def _holding(self, person: Person) -> int:
+    async def _holding(self, person: Person) -> int | None:
+        """The sum of what plugins say. None where one fails of which nothing was known: it may have said more before."""
         now = self._clock.monotonic()
         known = self._holdings.get(person.key)
         if known is not None and now < known.until:
             return sum(known.said.values())
         said: dict[str, int] = {}
+        is_unsure = False
         for answer in await self._plugins.every("holding", seconds=HOOK_SECONDS, person=person):
             if isinstance(answer.value, int) and 0 <= answer.value <= LARGEST_HOLDING:
                 said[answer.plugin] = answer.value
-            elif known is not None:
-                said[answer.plugin] = known.said.get(answer.plugin, 0)
+            elif known is not None and answer.plugin in known.said:
+                said[answer.plugin] = known.said[answer.plugin]
+            elif answer.error is not None:
+                is_unsure = True
             if answer.error is None and answer.plugin not in said:
                 log.error("holding is no whole number from 0 on", plugin=answer.plugin)
+        if is_unsure:
+            return None
         self._holdings = {key: held for key, held in self._holdings.items() if now < held.until + HOLDING_SECONDS}
         self._holdings[person.key] = _Held(now + HOLDING_SECONDS, said)
         return sum(said.values())
@@ -134,17 +147,28 @@ class Points:
         second = _up(said.second * times)
         if said.gpu:
             second = listed(self.settings.gpu_prices[said.gpu], self.settings.gpu_point_dollars, said.multiplier)
-        return Price(second=second, token=_up(said.token * times), run=_up(said.run * times))
+        return Price(
+            second=second,
+            thousand_tokens=_up(said.token * times * 1_000),
+            run=_up(said.run * times),
+            expect_tokens=said.expect_tokens if said.token else 0,
+        )
 
-    async def quote(self, workflow: Workflow, draft: "Job", run_ms: Sequence[int]) -> Quote:
-        """What a run will likely cost, and what is held for it. draft: the job as it would be; run_ms: of the last runs."""
+    async def quote(self, workflow: Workflow, draft: "Job", runs: "Runs | None") -> Quote:
+        """What a run will likely cost, and what is held for it. draft: the job as it would be; runs: the last ones."""
         if self._plugins.implementers("price"):
             answer = await self._plugins.first("price", seconds=HOOK_SECONDS, job=draft)
             if answer is not None and answer.error is None:
                 if isinstance(answer.value, int) and 0 <= answer.value <= LARGEST_PRICE:
                     return Quote(price=Price(run=answer.value), likely=answer.value, hold=answer.value)
                 log.error("price is no whole number of millipoints from 0 on", plugin=answer.plugin)
-        return quoted(self.price(workflow), run_ms, workflow.expect_seconds)
+        return quoted(
+            self.price(workflow),
+            runs.run_ms if runs else (),
+            runs.tokens if runs else (),
+            workflow.expect_seconds,
+            workflow.run_seconds or self._run_seconds,
+        )
 
     async def charges(self, person: Person, chat: ChatRef, quotes: Sequence[Quote]) -> Charges:
         """How an order from there is charged."""
@@ -167,4 +191,4 @@ def group_of(chat: ChatRef) -> str:
 
 def _up(points: Decimal) -> int:
     """Millipoints, rounded up."""
-    return int(-(-(points * POINT) // 1))
+    return int((points * POINT).to_integral_value(ROUND_CEILING))

@@ -7,7 +7,7 @@ from ..errors import BadInput
 from . import words
 from .amounts import LARGEST, POINT
 
-_AMOUNT = re.compile(r"[0-9]{1,13}(?:[_,][0-9]{3})*(?:\.[0-9]{1,3})?", re.ASCII)
+_AMOUNT = re.compile(r"(?:[0-9]{1,13}|[1-9][0-9]{0,2}(?:[_,][0-9]{3}){1,4})(?:\.[0-9]{1,3})?", re.ASCII)
 
 
 def millipoints(typed: str) -> int:

@@ -31,7 +31,7 @@ def _amount(given: Any) -> Any:
 
 Amount = Annotated[Decimal, BeforeValidator(_amount), Field(ge=0, le=10**9, decimal_places=3)]
 """Points, with at most three decimals."""
-Share = Annotated[float, Field(gt=0, le=1000)]
+Share = Annotated[float, Field(ge=1e-6, le=1000)]
 
 
 class PriceSettings(Section):
@@ -42,6 +42,9 @@ class PriceSettings(Section):
         default=None, description="In place of `second`: the list price of this machine, by `points.gpu_prices`."
     )
     token: Amount = Field(default=Decimal(0), description="Points for each token that a language model used.")
+    expect_tokens: Count = Field(
+        default=1_000, description="Tokens that a run is expected to use, until some have shown how many."
+    )
     run: Amount = Field(default=Decimal(0), description="Points for each run, however long it takes.")
     flat: Amount | None = Field(
         default=None, description="Points for each run and nothing else; only purchased points pay it."
@@ -104,6 +107,11 @@ class PointsSettings(Section):
         json_schema_extra={"shown": "as clouds list them: A10G 0.000337, A100 0.00114, H100 0.002338 and more"},
     )
 
+    @field_validator("categories")
+    @classmethod
+    def _beside_video(cls, given: dict[Category, PriceSettings]) -> dict[Category, PriceSettings]:
+        return {**_video(), **given}
+
     @field_validator("gpu_prices")
     @classmethod
     def _beside_the_others(cls, given: dict[GpuName, float]) -> dict[GpuName, float]:
@@ -121,7 +129,7 @@ class PointsSettings(Section):
     tutorial: Amount = Field(
         default=Decimal(1000), description="Purchased points that everybody is given once, at the first `/start`."
     )
-    dollar: Amount = Field(default=Decimal(1000), description="Points that one dollar buys.")
+    dollar: Annotated[Amount, Field(gt=0)] = Field(default=Decimal(1000), description="Points that one dollar buys.")
 
 
 class TierSettings(Section):
