@@ -21,11 +21,11 @@ import pymongo
 from chatelier import Kind, Record, Store, SystemClock, Tx, token
 from chatelier.core import log
 from chatelier.core.points.allowance import Allowance
+from chatelier.core.points.groups import GROUPS
 from chatelier.core.points.holds import capture, finish, set_aside
 from chatelier.core.points.ledger import BALANCES, ENTRIES, HOLDS, Books, pool_of, purchased_of
 from chatelier.core.points.moves import buy, grant
 from chatelier.core.points.report import report
-from chatelier.core.points.scenarios import GROUPS
 from chatelier.plugins.mongo import open_mongo
 from chatelier.plugins.sqlite import open_sqlite
 

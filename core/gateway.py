@@ -46,7 +46,7 @@ from .media.pictures import PictureLimits, Pictures
 from .media.renditions import Renditions
 from .people.operators import Operators
 from .plugins import Plugins
-from .points.payments import Payments, approved
+from .points.payments import Payments, approved, offered
 from .points.service import Points
 from .registered import add_named, backends_of, catalogue_of, collect, commands_of, open_store_of, undeclared
 from .settings import Settings
@@ -290,7 +290,9 @@ class Runtime:
         return complete(self.registry, command, option, typed)
 
     async def approve(self, chat: ChatRef, sender: str, invoice: str, amount: int, currency: str) -> Refused | None:
-        return await approved(self.store, sender, (invoice, amount, currency), self.clock.now())
+        return await approved(
+            self.store, sender, (invoice, amount, currency), self.clock.now(), offered(self.payments, chat)
+        )
 
     def connected(self, platform: str, detail: str = "") -> None:
         self.accounts[platform].connection.up(detail)

@@ -43,7 +43,7 @@ from .leases import Lease
 from .log import context, get_logger
 from .people.people import PEOPLE, Person, person_of
 from .points import words as point_words
-from .points.payments import settle_payment
+from .points.payments import gave_back, settle_payment
 from .points.scenarios import migrate
 from .points.service import group_of
 from .sessions.session import Session, ask, session_of
@@ -56,12 +56,19 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SWEEP_SECONDS = 5.0
+LONGEST_SECONDS = 600.0
+"""Between two tries of an event that is tried until it is done."""
 """How often events are looked for that a killed process left, or that are to be tried again."""
 
 Tasks: TypeAlias = dict[asyncio.Task[None], Arrival | None]
 """Tasks in their order, each with the event that it handles."""
 Line: TypeAlias = tuple[str, str]
 """A person's handle and a conversation: what is said there is handled in order."""
+
+
+def _is_money(arrival: Arrival) -> bool:
+    """It is tried until it is done: nobody else knows of it."""
+    return isinstance(arrival.event.body, Paid)
 
 
 class Handling:
@@ -286,8 +293,8 @@ class Handling:
     async def _failed(self, arrival: Arrival, error: Exception) -> None:
         log.error("handler failed", tries=arrival.tries, reason=reason(error), exc_info=error)
         try:
-            if arrival.tries < TRIES:
-                await self.runtime.inbox.again(arrival, 2.0**arrival.tries)
+            if arrival.tries < TRIES or _is_money(arrival):
+                await self.runtime.inbox.again(arrival, min(2.0**arrival.tries, LONGEST_SECONDS))
             else:
                 await self.set_aside(arrival, reason(error))
         except ChatelierError as away:
@@ -354,6 +361,13 @@ class Handling:
     async def _paid(self, call: Call, paid: Paid) -> None:
         """The points are theirs, or an operator hears of money that nobody knows the reason of."""
 
+        async def give_back(tx: Tx) -> Reply:
+            return Reply(text=point_words.given_back(await gave_back(tx, call.chat.platform, paid)))
+
+        if paid.back:
+            await call.commit(give_back)
+            return
+
         async def work(tx: Tx) -> Reply:
             sale = await settle_payment(tx, call.chat.platform, call.person.key, call.event.sender, paid)
             if sale.state == "stray":
@@ -409,7 +423,7 @@ class Handling:
         while True:
             try:
                 while self._has_room and (arrival := await self.runtime.inbox.claim(self.runtime.account_names)):
-                    if arrival.tries > TRIES:
+                    if arrival.tries > TRIES and not _is_money(arrival):
                         await self.set_aside(arrival, "its handler died three times")
                     else:
                         self.start(arrival, self._meant(arrival.event))

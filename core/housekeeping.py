@@ -18,7 +18,7 @@ from .media.made import MADE, Made, drop_made
 from .media.references import release
 from .media.renditions import RENDITIONS, Rendition, drop_rendition
 from .settings import Retention
-from .storage import Kind, Store, Tx
+from .storage import Kind, Scalar, Store, Tx
 
 log = get_logger(__name__)
 
@@ -67,17 +67,25 @@ class Housekeeping:
         await self._prune(RESULTS, "created", full_at, _drop_result)
         await self._prune(MADE, "created", full_at, drop_made)
         await self._prune(RENDITIONS, "created", full_at, drop_rendition)
-        await self._prune(JOBS, "created", now - timedelta(days=keep.jobs_days), _drop_job)
-        await self._prune(ORDERS, "created", now - timedelta(days=keep.jobs_days))
+        await self._prune(JOBS, "created", now - timedelta(days=keep.jobs_days), _drop_job, where={"open": False})
+        await self._prune(ORDERS, "created", now - timedelta(days=keep.jobs_days), where={"state": "closed"})
         await self._walk("inputs", JOBS, "created", now - timedelta(days=keep.inputs_days), _drop_inputs)
         await self._walk("events", ARRIVALS, "received", now - SECRETS_KEPT, _hide_in_event)
         await self._walk("messages", MESSAGES, "created", now - SECRETS_KEPT, _hide_in_message)
         await self._walk("orders", ORDERS, "created", now - SECRETS_KEPT, _hide_in_order)
         await self._blobs.sweep()
 
-    async def _prune(self, kind: Kind[Any], order: str, before: datetime | None, also: Work | None = None) -> None:
+    async def _prune(
+        self,
+        kind: Kind[Any],
+        order: str,
+        before: datetime | None,
+        also: Work | None = None,
+        *,
+        where: Mapping[str, Scalar] | None = None,
+    ) -> None:
         async def work(tx: Tx) -> int:
-            old = await tx.find(kind, order=order, until=before, limit=AT_ONCE)
+            old = await tx.find(kind, where or {}, order=order, until=before, limit=AT_ONCE)
             for record in old:
                 if also is not None:
                     await also(tx, record)

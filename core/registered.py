@@ -24,10 +24,10 @@ from .media.references import BLOB_REFS, BLOBS
 from .media.renditions import RENDITIONS
 from .people.people import PEOPLE
 from .plugins import Plugins
+from .points.groups import GROUPS
 from .points.ledger import BALANCES, ENTRIES, HOLDS
 from .points.moves import VOUCHERS
 from .points.payments import SALES
-from .points.scenarios import GROUPS
 from .sessions.session import SESSIONS
 from .settings import Settings
 from .storage import Kind, Store

@@ -10,10 +10,11 @@ from typing import Any
 from chatelier import BadInput, Clock, Exists, Kind, Store, Tx
 from chatelier.core.points.allowance import Allowance
 from chatelier.core.points.charging import Charges, Run, accept, settle
+from chatelier.core.points.groups import GROUPS
 from chatelier.core.points.ledger import BALANCES, ENTRIES, HOLDS, allowance_of, pool_of, purchased_of
 from chatelier.core.points.moves import VOUCHERS, buy, donate, give, issue, redeem, refund, wrap
 from chatelier.core.points.prices import Price, Quote
-from chatelier.core.points.scenarios import GROUPS, Floors, Payer, set_mode
+from chatelier.core.points.scenarios import Floors, Payer, set_mode
 from chatelier.plugins.mongo import open_mongo
 from chatelier.plugins.sqlite import open_sqlite
 

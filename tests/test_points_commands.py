@@ -370,7 +370,7 @@ async def order(at: Town, origin: Any, settles: Any = "each", jobs: int = 1) -> 
     assert who is not None
     to = Address.of(event)
     now = at.runtime.clock.now()
-    quotes = [await at.runtime.points.quote(workflow, draft(one, person, to, now), ()) for one in wanted]
+    quotes = [await at.runtime.points.quote(workflow, draft(one, person, to, now), None) for one in wanted]
     charges = await at.runtime.points.charges(who, event.chat, quotes)
     terms = Terms(own=Bounds(), all_orders=100, queue_seconds=600, charges=charges, settles=settles)
     return await at.runtime.store.atomically(

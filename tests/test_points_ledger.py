@@ -15,6 +15,7 @@ from chatelier import BadInput, Kind, Tx
 from chatelier.core.points.allowance import Allowance
 from chatelier.core.points.audit import audit, every
 from chatelier.core.points.charging import Charges, Run, accept, settle
+from chatelier.core.points.groups import GROUPS, Group
 from chatelier.core.points.ledger import (
     BALANCES,
     ENTRIES,
@@ -29,7 +30,7 @@ from chatelier.core.points.ledger import (
 from chatelier.core.points.moves import VOUCHERS, buy, donate, give, grant, redeem, refund, revoke, wrap
 from chatelier.core.points.prices import Price, Quote
 from chatelier.core.points.rebuild import rebuilt, repair
-from chatelier.core.points.scenarios import GROUPS, Floors, Group, Payer, migrate, set_mode
+from chatelier.core.points.scenarios import Floors, Payer, migrate, set_mode
 from chatelier.testing import FakeClock, FakeStore
 
 KINDS: list[Kind[Any]] = [ENTRIES, BALANCES, HOLDS, GROUPS, VOUCHERS]

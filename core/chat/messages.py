@@ -93,12 +93,17 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
-    """A payment that the network confirmed. charge: the provider's own id, recorded once."""
+    """A payment that the network confirmed, or gave back by itself. charge: the provider's own id, recorded once.
+
+    provider: the name of the `Payments` that it is of, where the network has one of its own.
+    """
 
     invoice: str
     charge: str
     amount: int
     currency: str
+    provider: str = ""
+    back: bool = False
     type: Literal["paid"] = "paid"
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ..keys import token
 from ..people.people import PEOPLE, Person, person_by
 from ..points.amounts import POINT, in_points, shown
 from ..points.audit import audit, every
+from ..points.groups import GROUPS
 from ..points.ledger import (
     BALANCES,
     ENTRIES,
@@ -29,7 +31,6 @@ from ..points.ledger import (
 )
 from ..points.moves import grant, issue, new_code, revoke
 from ..points.rebuild import repair
-from ..points.scenarios import GROUPS
 from ..points.service import Points
 from ..points.typed import millipoints
 from ..registered import open_store_of
@@ -219,7 +220,8 @@ async def _export(config: Path | None) -> None:
 
 def _harmless(text: str) -> str:
     """A spreadsheet takes what begins so for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t") else text
+    first = unicodedata.normalize("NFKC", text.strip())[:1]
+    return f"'{text}" if first in ("=", "+", "-", "@") else text
 
 
 def _decimal(amount: int) -> str:

@@ -201,6 +201,7 @@ ORDERS = Kind(
     queries=(
         Query(("person", "state"), "created"),
         Query(("to.chat.platform", "state"), "created"),
+        Query(("state",), "created"),
         Query((), "created"),
     ),
 )

@@ -285,6 +285,12 @@ async def free_in(reads: Reads, account: str) -> int:
     return balance.free if balance else 0
 
 
+async def held_in(reads: Reads, account: str) -> int:
+    """What is set aside of it for open orders."""
+    balance = await reads.get(BALANCES, account)
+    return balance.held if balance else 0
+
+
 def moved(source: str, target: str, amount: int) -> tuple[Posting, Posting]:
     """From what is free in one account to another."""
     return Posting(account=source, amount=-amount), Posting(account=target, amount=amount)

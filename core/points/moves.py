@@ -8,6 +8,7 @@ from datetime import timedelta
 from ..errors import BadInput
 from ..storage import Kind, Query, Record, Time, Tx
 from . import words
+from .groups import current_group
 from .ledger import (
     BALANCES,
     MINT,
@@ -32,7 +33,7 @@ VOUCHER_DAYS = 365
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voucher(Record):
-    """A code that gives points. key: a digest of the code, which is shown once and stored nowhere.
+    """A code that gives points. key: a digest of the code, which stands in the one message that shows it and nowhere else.
 
     amount: millipoints each time. left: how often it can still be used, by each person once. giver: the person who paid for it
     beforehand, "" for one of an operator's.
@@ -73,7 +74,8 @@ async def give(tx: Tx, giver: str, to: str, amount: int, *, key: str) -> bool:
 
 async def donate(tx: Tx, giver: str, group: str, amount: int, *, key: str) -> bool:
     """Purchased points into a group's pool. False when it was done before. Raises BadInput."""
-    return await _move(tx, f"donation:{key}", "donation", purchased_of(giver), pool_of(group), amount, actor=giver)
+    pool = pool_of(await current_group(tx, group))
+    return await _move(tx, f"donation:{key}", "donation", purchased_of(giver), pool, amount, actor=giver)
 
 
 async def grant(tx: Tx, account: str, amount: int, *, key: str, actor: str, reason: str) -> bool:
@@ -115,12 +117,12 @@ async def claim(tx: Tx, person: str, *, key: str) -> int:
     return waiting if done else 0
 
 
-async def refund(tx: Tx, person: str, amount: int, *, provider: str, charge: str, actor: str, reason: str) -> bool:
-    """Take back what a payment brought; what is spent already is written off. False when it was done before."""
+async def refund(tx: Tx, person: str, amount: int, *, provider: str, charge: str, actor: str, reason: str) -> int:
+    """Take back what a payment brought; what is spent already is written off. What was there; 0 when it was done before."""
     key, account = f"refund:{provider}:{charge}", purchased_of(person)
     async with Books(tx) as books:
         if await books.has(key):
-            return False
+            return 0
         there = min(amount, (await books.balance(account)).free)
         postings = [Posting(account=MINT, amount=amount)]
         if there:
@@ -128,7 +130,7 @@ async def refund(tx: Tx, person: str, amount: int, *, provider: str, charge: str
         if there < amount:
             postings.append(Posting(account=WRITTEN_OFF, amount=there - amount))
         await books.post(key, "refund", postings, actor=actor, reason=reason)
-    return True
+    return there
 
 
 async def issue(tx: Tx, code: str, amount: int, uses: int, *, days: int = VOUCHER_DAYS) -> Voucher:

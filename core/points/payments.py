@@ -93,11 +93,16 @@ async def bill(tx: Tx, provider: str, pack: Pack, *, account: str, person: str, 
     return Invoice(key=sale.key, title=words.pack(pack.points), amount=pack.amount, currency=pack.currency)
 
 
-async def approved(reads: Reads, sender: str, paid: tuple[str, int, str], now: Time) -> Refused | None:
-    """Whether a payment that is about to be made is for a bill of ours. paid: invoice, amount, currency."""
+async def approved(
+    reads: Reads, sender: str, paid: tuple[str, int, str], now: Time, on_sale: Sequence[tuple[str, Pack]]
+) -> Refused | None:
+    """Whether a payment that is about to be made is for a bill of ours. paid: invoice, amount, currency. on_sale: there and now."""
     invoice, amount, currency = paid
     sale = await reads.get(SALES, invoice)
     if sale is None or sale.state != "open" or now - sale.created > OPEN:
+        return Refused(words.BILL_GONE)
+    wanted = (sale.provider, sale.points, sale.amount, sale.currency)
+    if not any(wanted == (provider, pack.points, pack.amount, pack.currency) for provider, pack in on_sale):
         return Refused(words.BILL_GONE)
     if sale.sender != sender:
         return Refused(words.BILL_OTHERS)
@@ -110,7 +115,7 @@ async def settle_payment(tx: Tx, account: str, person: str, sender: str, paid: P
     account: that tells of it; its network stands for the provider of a bill that nobody knows.
     """
     bill = await tx.get(SALES, paid.invoice)
-    provider = bill.provider if bill else account.partition(".")[0]
+    provider = bill.provider if bill else paid.provider or account.partition(".")[0]
     charge = f"{provider}:{paid.charge}"
     if (known := await tx.get(SALES, charge, by="paid")) is not None:
         return known
@@ -147,13 +152,20 @@ async def sale_of(reads: Reads, charge: str) -> Sale:
     return found
 
 
-async def take_back(tx: Tx, sale: Sale, *, actor: str, reason: str) -> None:
-    """The money went back: so do the points, as far as they are there. Once."""
-    current = await tx.get(SALES, sale.key)
+async def gave_back(tx: Tx, account: str, paid: Paid) -> int:
+    """The network says that it gave a payment back. The millipoints that went with it."""
+    charge = f"{paid.provider or account.partition('.')[0]}:{paid.charge}"
+    sale = await tx.get(SALES, charge, by="paid")
+    return await take_back(tx, sale, actor=account, reason="given back by the network") if sale is not None else 0
+
+
+async def take_back(tx: Tx, sale: Sale, *, actor: str, reason: str) -> int:
+    """The money went back: so do the points, as far as they are there. Once. The millipoints that were."""
+    current, taken = await tx.get(SALES, sale.key), 0
     if current is None or current.state == "refunded":
-        return
+        return 0
     if current.points:
-        await refund(
+        taken = await refund(
             tx,
             sale.person,
             sale.points,
@@ -163,3 +175,4 @@ async def take_back(tx: Tx, sale: Sale, *, actor: str, reason: str) -> None:
             reason=reason,
         )
     await tx.replace(SALES, replace(current, state="refunded"))
+    return taken

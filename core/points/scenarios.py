@@ -1,34 +1,18 @@
 """Who pays: decided by the server from who asks and where, never by what a client sends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import BadInput
-from ..storage import Kind, Record, Tx
+from ..storage import Tx
 from . import words
 from .amounts import POINT
+from .groups import GROUPS, MODES, Group, Mode, current_group
 from .holds import free_in, set_aside
 from .ledger import Books, allowance_of, group_of_pool, moved, pool_of, purchased_of
 
 Scenario = Literal["flat", "api", "cook", "house", "user", "standard"]
-Mode = Literal["house", "user", "ghost"]
-MODES: Mapping[str, Mode] = {"house": "house", "user": "user", "ghost": "ghost"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group(Record):
-    """How a group pays. key: its network and the network's own id, "telegram/-100".
-
-    mode: house: the pool pays all. user: the person's allowance pays first, the pool the rest. ghost: as if there were no pool.
-    moved: the key that the network gave it instead, "" for none: its orders go on with that one's pool.
-    """
-
-    mode: Mode = "ghost"
-    moved: str = ""
-
-
-GROUPS = Kind(name="groups", record=Group)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +64,9 @@ async def hold_for(books: Books, order: str, person: str, payer: Payer, amount: 
     free = await free_in(books, payer.sources)
     if free < max(amount, payer.floor):
         own = allowance_of(person)
-        rule = books.allowance(await books.balance(own)) if own in payer.sources else None
-        raise BadInput(words.not_enough(payer.scenario, free, amount, payer.floor, rule, books.tx.now))
+        balance = await books.balance(own) if own in payer.sources else None
+        rule, held = (books.allowance(balance), balance.held) if balance else (None, 0)
+        raise BadInput(words.not_enough(payer.scenario, free, amount, payer.floor, rule, books.tx.now, held))
     await set_aside(books, order, payer.sources, amount, actor=person)
     return replace(payer, warning=words.low(free - amount)) if free - amount < payer.warn_under else payer
 
@@ -90,6 +75,7 @@ async def set_mode(tx: Tx, group: str, mode: str) -> None:
     """From now on. Raises BadInput for a mode that there is not."""
     if mode not in MODES:
         raise BadInput(words.no_mode(mode, MODES))
+    group = await current_group(tx, group)
     found = await tx.get(GROUPS, group) or Group(key=group)
     chosen = replace(found, mode=MODES[mode])
     await (tx.replace(GROUPS, chosen) if found.version else tx.insert(GROUPS, chosen))
@@ -115,9 +101,8 @@ async def moved_pools(tx: Tx, sources: Sequence[str]) -> dict[str, str]:
     """Of these accounts the pools whose groups have another key by now, each with the account that took its place."""
     found: dict[str, str] = {}
     for source in sources:
-        group = current = group_of_pool(source)
-        while current and (record := await tx.get(GROUPS, current)) is not None and record.moved:
-            current = record.moved
+        group = group_of_pool(source)
+        current = await current_group(tx, group) if group else ""
         if current != group:
             found[source] = pool_of(current)
     return found
@@ -125,5 +110,5 @@ async def moved_pools(tx: Tx, sources: Sequence[str]) -> dict[str, str]:
 
 async def mode_of(tx: Tx, group: str) -> Mode:
     """How a group pays; "ghost" where there is no group."""
-    found = await tx.get(GROUPS, group) if group else None
+    found = await tx.get(GROUPS, await current_group(tx, group)) if group else None
     return found.mode if found else "ghost"

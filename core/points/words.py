@@ -58,6 +58,10 @@ def paid(sale: "Sale") -> str:
     return f"Thank you. {in_points(sale.points)} are yours now. The payment's id is `{sale.paid}`."
 
 
+def given_back(taken: int) -> str:
+    return f"Your payment was given back, and {in_points(taken)} with it."
+
+
 def quote(likely: int, held: int) -> str:
     aside = "" if held == likely else f" {in_points(held)} would be set aside, and what is not used comes back."
     return f"That will likely cost {in_points(likely)}.{aside}"
@@ -76,15 +80,17 @@ def too_little(account: str) -> str:
 
 
 def not_enough(
-    scenario: "Scenario", free: int, need: int, floor: int, allowance: "Allowance | None", now: datetime
+    scenario: "Scenario", free: int, need: int, floor: int, allowance: "Allowance | None", now: datetime, held: int = 0
 ) -> str:
-    """Why, and what to do. free, need, floor: millipoints. allowance: of a person, where it would pay."""
+    """Why, and what to do. free, need, floor: millipoints. allowance: of a person, where it would pay; held: what is set aside of it."""
     if free < floor and need <= floor:
         return f"{_WHO[scenario]} {in_points(free)}, and at least {in_points(floor)} are asked for to begin. {_WAYS[scenario]}"
     why = f"That needs {in_points(need)}, and {_HAVE[scenario]} {shown(free)}."
     when = ""
-    if allowance is not None and free < need <= allowance.maximum:
+    if allowance is not None and free < need <= allowance.maximum - held:
         when = f" Your allowance will do in about {_refilled(allowance, need - free, now)}."
+    elif held and allowance is not None and need <= allowance.maximum:
+        when = f" {in_points(held)} are set aside for open orders; what is left of them comes back when those end."
     return f"{why}{when} {_WAYS[scenario]}"
 
 

@@ -332,9 +332,11 @@ class Telegram:
         bot, gateway = self._ready()
         chat = message.chat
         if message.private_to and not chat.direct:
-            chat = await self.direct(message.private_to) or chat
+            person = await self.direct(message.private_to)
+            if person is None:  # somebody who writes as the group, or as a channel
+                return await self._hint(bot, message)
             try:
-                return await self._sent(bot, gateway, message, chat, {"chat_id": int(chat.chat)})
+                return await self._sent(bot, gateway, message, person, {"chat_id": int(person.chat)})
             except Gone:
                 return await self._hint(bot, message)
         return await self._sent(bot, gateway, message, chat, outbound.place(chat, message.reply_to))

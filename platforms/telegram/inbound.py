@@ -7,6 +7,8 @@ from telegram.constants import ChatMemberStatus, ChatType
 
 from chatelier import ChatChanged, ChatRef, Event, FileRef, Paid, Pressed, Said
 
+from .stars import CURRENCY, STARS
+
 UPDATES = ("message", "edited_message", "callback_query", "my_chat_member", "pre_checkout_query")
 """What is asked for."""
 ANONYMOUS_ADMIN = 1087968824
@@ -52,12 +54,14 @@ def _message(update: Update, message: Message, account: str, bot: User) -> Event
     )
     if message.migrate_to_chat_id is not None:
         return replace(event, body=ChatChanged(what="migrated", to=str(message.migrate_to_chat_id)))
-    if (payment := message.successful_payment) is not None:
+    if (payment := message.successful_payment or message.refunded_payment) is not None:
         paid = Paid(
             invoice=payment.invoice_payload,
             charge=payment.telegram_payment_charge_id,
             amount=payment.total_amount,
             currency=payment.currency,
+            provider=STARS if payment.currency == CURRENCY else "",
+            back=message.refunded_payment is not None,
         )
         return replace(event, body=paid)
     if message.from_user is not None and message.from_user.is_bot and not message.sender_chat:

@@ -9,7 +9,7 @@ from chatelier import ChatRef, Pack, Refused, Sale
 from . import words
 from .settings import StarsSettings
 
-CURRENCY = "XTR"
+CURRENCY, STARS = "XTR", "stars"
 MILLIPOINTS = 1_000
 
 
@@ -28,7 +28,7 @@ class Stars:
 
     @property
     def name(self) -> str:
-        return "stars"
+        return STARS
 
     def packs(self, chat: ChatRef) -> Sequence[Pack]:
         return self._packs.get(chat.platform, ())
@@ -45,4 +45,5 @@ def packs_of(settings: StarsSettings, dollar: Decimal) -> tuple[Pack, ...]:
     return tuple(
         Pack(points=int(stars * a_star), amount=stars, currency=CURRENCY, price=f"{stars} ⭐")
         for stars in sorted(settings.packs)
+        if stars * a_star >= 1
     )

@@ -18,6 +18,7 @@ from chatelier import (
     give,
     grant,
     group_of,
+    held_in,
     millipoints,
     mode_of,
     new_code,
@@ -60,6 +61,8 @@ async def gift(call: Call) -> None:
     amount, named = millipoints(str(call.values["amount"])), str(call.values.get("to") or "").strip()
     handle = named or await _answered(call)
     if not handle:
+        if not call.chat.direct:  # a code is shown once, and here it might be shown to all, or to nobody
+            raise BadInput(words.CODE_IN_PRIVATE)
         await _as_code(call, amount)
         return
     person = await person_by(call.runtime.store, handle)
@@ -144,16 +147,19 @@ async def _offer(call: Call, count: int, packs: Sequence[tuple[str, Pack]]) -> N
 async def refund(call: Call) -> None:
     """An operator's: the provider gives the money back first, so that a crash between leaves the ledger to be told again."""
     sale = await sale_of(call.runtime.store, str(call.values["payment"]).strip())
+    if await held_in(call.runtime.store, purchased_of(sale.person)):
+        raise BadInput(words.REFUND_LATER)
     provider = call.runtime.payments.get(sale.provider)
     if provider is None:
         raise BadInput(words.no_provider(sale.provider))
     await provider.refund(sale)
     reason = str(call.values.get("reason") or "")
 
-    async def work(tx: Tx) -> None:
-        await take_back(tx, sale, actor=call.event.sender, reason=reason)
+    async def work(tx: Tx) -> Reply:
+        taken = await take_back(tx, sale, actor=call.event.sender, reason=reason)
+        return Reply(text=words.refunded(sale, taken), private=True)
 
-    await call.commit(work, Reply(text=words.refunded(sale), private=True))
+    await call.commit(work)
 
 
 async def group(call: Call) -> None:

@@ -13,6 +13,10 @@ NOT_A_GROUP = (
     "That is for groups. In one, `/donate 50` fills its pool, and its admins say with `/group accounting` how it pays."
 )
 ADMINS_ONLY = "Only admins of this group may change that."
+CODE_IN_PRIVATE = (
+    "Say whom: answer a message of theirs. A code that you can pass on I make where we are alone: write to me directly."
+)
+REFUND_LATER = "Points of theirs are set aside for an open order. Wait until it ends, or cancel it, and give the payment back then."
 WHOM = "Say whom: answer a message of theirs with `/gift 50`, or write their handle behind the amount, such as `telegram:42`."
 MODES = {
     "house": "the pool pays for everybody",
@@ -92,7 +96,7 @@ def wrapped(amount: int, code: str) -> str:
 
 
 def unknown(handle: str) -> str:
-    return f"{handle!r} was never here. {WHOM} `/gift 50` alone makes a code that you can pass on."
+    return f"{handle!r} was never here. Handles look like telegram:42; the person has to write to me once before."
 
 
 def donated(amount: int, pool: int, mode: str) -> str:
@@ -125,8 +129,9 @@ def no_provider(name: str) -> str:
     return f"Nothing here speaks to {name!r} any more, so the payment must be given back there."
 
 
-def refunded(sale: Sale) -> str:
-    return f"Given back: {sale.amount} {sale.currency}, and {in_points(sale.points)} taken."
+def refunded(sale: Sale, taken: int) -> str:
+    spent = "" if taken == sale.points else f" {in_points(sale.points - taken)} were spent already and are written off."
+    return f"Given back: {sale.amount} {sale.currency}, and {in_points(taken)} taken.{spent}"
 
 
 def group(mode: str, pool: int) -> str:

@@ -101,7 +101,7 @@ from .core.media.references import refer, release
 from .core.outcome import Outcome, job_of, latest_media, outcome_of
 from .core.people.people import Person, person_by
 from .core.points.amounts import in_points, shown
-from .core.points.ledger import Entry, free_in, pool_of, purchased_of
+from .core.points.ledger import Entry, free_in, held_in, pool_of, purchased_of
 from .core.points.moves import claim, donate, give, grant, new_code, redeem, wrap
 from .core.points.payments import Pack, Payments, Sale, bill, offered, sale_of, take_back
 from .core.points.report import Report
@@ -290,6 +290,7 @@ __all__ = [
     "grant",
     "group_of",
     "guard",
+    "held_in",
     "help_for",
     "holds_token",
     "hookimpl",
