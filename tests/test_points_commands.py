@@ -281,7 +281,8 @@ async def test_the_limits_of_a_group_are_shared_by_its_people(tmp_path: Path) ->
         await at.say("/make a fox", "ada", group=True)
         await at.say("/make a fox", "bob", group=True)
         assert "people of this group have 2 orders open" in await at.say("/make a fox", "cy", group=True)
-        assert "Fox" not in await at.say("/make a fox", "cy")  # alone they are not bound by it
+        await at.say("/make a fox", "cy")  # alone they are not bound by it
+        assert len(await at.runtime.store.find(ORDERS, order="created")) == 3
         at.backend.hold = False
         at.backend.finish()
         await at.network.until(lambda: not at.runtime.dispatcher.running)
@@ -309,7 +310,15 @@ async def test_a_gift_goes_to_who_is_answered_or_named_or_becomes_a_code(tmp_pat
         assert await at.purchased("bob") == 35_500
 
 
-@pytest.mark.parametrize("amount", ["0", "-5", "1.2345", "many", "1e9", "99999999999999", "NaN"])
+async def test_a_code_is_made_where_nobody_else_reads(tmp_path: Path) -> None:
+    async with town(tmp_path) as at:
+        await at.fill(100)
+        assert "write to me directly" in await at.say("/gift 60", group=True)
+        assert await at.purchased() == 100 * POINT
+        assert "/redeem" in await at.say("/gift 60")
+
+
+@pytest.mark.parametrize("amount", ["0", "-5", "1.2345", "many", "1e9", "99999999999999", "NaN", "0,500", "12,50"])
 async def test_what_is_no_amount_moves_nothing(tmp_path: Path, amount: str) -> None:
     async with town(tmp_path) as at:
         await at.fill(100)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from chatelier import Payments, Runtime, hookimpl
+from chatelier import Payments, Runtime, Tx, hookimpl
 from chatelier.core.people.people import person_by
 from chatelier.core.points.audit import audit
-from chatelier.core.points.ledger import free_in, purchased_of
+from chatelier.core.points.holds import set_aside
+from chatelier.core.points.ledger import Books, free_in, purchased_of
 from chatelier.platforms.telegram import Plugin as TelegramPlugin
 from chatelier.platforms.telegram.adapter import Telegram
 from chatelier.platforms.telegram.settings import StarsSettings
@@ -134,8 +135,45 @@ async def test_a_payment_that_nobody_knows_is_kept_and_named(tmp_path: Path) -> 
         bill = await at.bill()
         at.peer.bills[int(str(bill["message_id"]))]["payload"] = "another-gateways-bill"
         at.peer.pays(bill, "charge-9")
-        await at.hears("keep its id: telegram:charge-9")
+        await at.hears("keep its id: stars:charge-9")
         assert await at.has() == 0
+        assert "Given back: 50 XTR" in str((await at.says("/refund stars:charge-9", sender=BOB))["text"])
+        assert at.peer.charges == {"charge-9": "refunded"}
+
+
+async def test_what_telegram_gives_back_by_itself_takes_its_points_along(tmp_path: Path) -> None:
+    async with shop(tmp_path) as at:
+        bill = await at.bill()
+        at.peer.pays(bill, "charge-1")
+        await at.hears("Thank you")
+        back = {"currency": "XTR", "total_amount": 50, "invoice_payload": "x", "telegram_payment_charge_id": "charge-1"}
+        at.peer.says(chat=ADA, sender=ADA, refunded_payment=back)
+        await at.hears("given back, and 650 points with it")
+        assert await at.has() == 0
+
+
+async def test_a_bill_for_what_is_not_sold_any_more_is_not_paid(tmp_path: Path) -> None:
+    async with shop(tmp_path) as at:
+        bill = await at.bill()
+        at.runtime.payments["stars"]._packs = {}  # type: ignore[attr-defined] # as after a change of the settings
+        assert "not open" in str((await at.checkout(bill))["error_message"])
+
+
+async def test_points_that_are_set_aside_are_not_given_back_twice(tmp_path: Path) -> None:
+    async with shop(tmp_path) as at:
+        bill = await at.bill()
+        at.peer.pays(bill, "charge-1")
+        await at.hears("Thank you")
+        person = await person_by(at.runtime.store, f"telegram:{ADA}")
+        assert person is not None
+
+        async def hold(tx: Tx) -> None:
+            async with Books(tx) as books:
+                await set_aside(books, "an order", (purchased_of(person.key),), 600_000, actor="ada")
+
+        await at.runtime.store.atomically(hold)
+        assert "set aside for an open order" in str((await at.says("/refund stars:charge-1", sender=BOB))["text"])
+        assert at.peer.charges == {"charge-1": "paid"}
 
 
 async def test_an_operator_gives_stars_back_once(tmp_path: Path) -> None:

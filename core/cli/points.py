@@ -13,7 +13,7 @@ import click
 
 from ..clock import SystemClock
 from ..errors import BadInput
-from ..generation.agreement import disagreements
+from ..generation.agreement import disagreements, release_left
 from ..keys import token
 from ..people.people import PEOPLE, Person, person_by
 from ..points.amounts import POINT, in_points, shown
@@ -171,6 +171,8 @@ async def _check(config: Path | None, mends: bool) -> bool:
         if mends:
             for account in await repair(store):
                 click.echo(f"made anew: {account}")
+            for order in await release_left(store):
+                click.echo(f"given back: what was set aside for order {order}")
         return await check_points(store)
 
 
@@ -184,7 +186,8 @@ async def check_points(store: Store) -> bool:
     for fault in faults:
         click.echo(fault)
     click.echo(
-        f"{len(faults)} faults. `chatelier points audit --repair` makes balances anew; entries are never changed."
+        f"{len(faults)} faults. `chatelier points audit --repair` makes balances and holds anew from the entries, which are never changed, "
+        "and gives back what is set aside for orders that are over. What is left then has to be looked into."
         if faults
         else "The ledger agrees with itself."
     )

@@ -107,6 +107,10 @@ def payment_key(provider: str, charge: str) -> str:
     return f"payment:{provider}:{charge}"
 
 
+def refund_key(provider: str, charge: str) -> str:
+    return f"refund:{provider}:{charge}"
+
+
 async def claim(tx: Tx, person: str, *, key: str) -> int:
     """All that waits for them; the millipoints. 0 for nothing, or when it was done before."""
     balance = await tx.get(BALANCES, pending_of(person))
@@ -119,7 +123,7 @@ async def claim(tx: Tx, person: str, *, key: str) -> int:
 
 async def refund(tx: Tx, person: str, amount: int, *, provider: str, charge: str, actor: str, reason: str) -> int:
     """Take back what a payment brought; what is spent already is written off. What was there; 0 when it was done before."""
-    key, account = f"refund:{provider}:{charge}", purchased_of(person)
+    key, account = refund_key(provider, charge), purchased_of(person)
     async with Books(tx) as books:
         if await books.has(key):
             return 0

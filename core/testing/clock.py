@@ -50,6 +50,10 @@ class FakeClock:
         """The machine was suspended: the time of day went on, and nothing else."""
         self._start += timedelta(seconds=seconds)
 
+    def set_back(self, seconds: float) -> None:
+        """The time of day was wrong and is set; nothing else notices."""
+        self._start -= timedelta(seconds=seconds)
+
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)
