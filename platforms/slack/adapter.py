@@ -64,6 +64,8 @@ PAGE = 200
 """A message is looked for in so many pages of so many messages."""
 PEOPLE = 10_000
 SIGNS: Mapping[str, str] = {"seen": "eyes", "done": "white_check_mark", "failed": "x"}
+RESPONSE = "response-"
+"""In the id of what was said by a command's own address: Slack tells none for it."""
 OK = 200
 
 
@@ -404,7 +406,7 @@ class Slack:
             ids.append(inbound.message_id(message.chat.chat, ts))
         if message.text or message.buttons or len(attached) < len(message.media):
             ids.append(await self._posted(line, message, private=private))
-        lasting = not private
+        lasting = not private and not any(RESPONSE in id_ for id_ in ids)
         return Receipt(
             chat=message.chat, ids=tuple(ids), editable=lasting and len(ids) == 1 and not attached, deletable=lasting
         )
@@ -453,7 +455,7 @@ class Slack:
                     raise
                 kind = "ephemeral" if private else "in_channel"
                 await self._respond(line, url, {"response_type": kind, "replace_original": False, **shown})
-                return inbound.message_id(chat.chat, f"response-{message.key}")
+                return inbound.message_id(chat.chat, f"{RESPONSE}{message.key}")
         self._note_previews(inbound.message_id(chat.chat, answer["ts"]), pictures)
         return inbound.message_id(chat.chat, answer["ts"])
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from chatelier import Gateway, open_jobs, person_by, status_lines
+from chatelier import Gateway, document, open_jobs, person_by, status_lines
 
 from . import words
+from .dialect import rich_text
 from .inbound import HOME
 
 Wire = dict[str, Any]
 SHOWN = 20
-SECTION = 3_000
 
 
 async def home(gateway: Gateway, handle: str, command: str) -> Wire:
@@ -19,7 +19,7 @@ async def home(gateway: Gateway, handle: str, command: str) -> Wire:
     blocks: list[Wire] = [
         {"type": "section", "text": {"type": "mrkdwn", "text": words.HOME.format(command=command)}},
         {"type": "header", "text": _plain(words.HOME_TITLE)},
-        {"type": "section", "text": _plain("\n".join(lines)[:SECTION] or words.HOME_NONE)},
+        *rich_text(document("\n\n".join(lines) or words.HOME_NONE)),
     ]
     names = {each.name for each in gateway.commands}
     offered = (("status", words.HOME_STATUS), ("account", words.HOME_ACCOUNT), ("help", words.HOME_HELP))

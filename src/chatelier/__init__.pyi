@@ -22,7 +22,7 @@ from .core.chat.document import (
     Text,
 )
 from .core.chat.graphemes import shorten
-from .core.chat.markup import escape
+from .core.chat.markup import document, escape
 from .core.chat.messages import (
     FILE_TYPES,
     Ask,
@@ -280,6 +280,7 @@ __all__ = [
     "close_question",
     "config_option",
     "declare",
+    "document",
     "donate",
     "drive",
     "escape",
