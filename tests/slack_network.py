@@ -13,7 +13,7 @@ from chatelier.platforms.slack.settings import AccountSettings
 from chatelier.testing import Network, ScriptedGateway, Visible
 from peers.slack import ADA, DM, GENERAL, SlackPeer, buttons_of, text_of, too_many
 
-PING_SECONDS = 0.5
+PING_SECONDS = 1.0
 
 
 class OnSlack:
@@ -106,7 +106,7 @@ def slack_settings(peer: SlackPeer, **changes: Any) -> AccountSettings:
 
 def hurried() -> SlackPeer:
     """Sends again sooner than the vendor does, in the same order."""
-    return SlackPeer(ack_seconds=0.5, retry_seconds=(0.0, 0.1, 0.2))
+    return SlackPeer(ack_seconds=0.5, retry_seconds=(0.0, 1.0, 3.0))
 
 
 def slack(peer: SlackPeer, **changes: Any) -> Slack:

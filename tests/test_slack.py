@@ -262,16 +262,17 @@ async def test_the_pictures_of_any_message_become_an_input(here: Here) -> None:
     theirs = here.peer.says("look", channel=GENERAL, user=BOB, files=[here.peer.keeps(PIXEL)])
     await here.event()
     here.peer.uses(theirs, "use_as_input", channel=GENERAL)
+    await here.peer.until(lambda: here.peer.views)
+    here.peer.submits(here.peer.views[0], {"command": "effect", "words": "in ink"})
     event = await here.event()
     assert isinstance(event.body, Said)
-    assert event.chat == ChatRef(platform="slack", chat=DM, direct=True)
+    assert (event.body.text, event.chat) == ("/effect in ink", ChatRef(platform="slack", chat=DM, direct=True))
     (file,) = event.body.files
     assert b"".join([piece async for piece in here.account.read(file)]) == PIXEL
     await here.account.send(here.message("a result", await here.media()))
     here.peer.uses(here.peer.sent()[-1], "use_as_input")
-    body = (await here.event()).body
-    assert isinstance(body, Said)
-    assert len(body.files) == 1, "a picture in a block of ours is one, too"
+    await here.peer.until(lambda: len(here.peer.views) == 2)
+    assert here.peer.views[1]["private_metadata"] != "[]", "a picture in a block of ours is one, too"
     here.peer.uses(here.peer.says("only words"), "use_as_input")
     await here.peer.until(lambda: here.peer.responses)
     assert here.peer.responses[0]["text"] == words.NO_FILES

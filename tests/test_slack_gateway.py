@@ -1,5 +1,6 @@
 """A whole gateway on Slack: from what somebody types to the picture that they see, in its place and for their eyes."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,15 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
 from chatelier import Progress
+from chatelier.core.cli.commands import program
 from chatelier.core.testing.backend import PIXEL, FakeBackend
 from chatelier.core.testing.gateway import Parts, running
 from chatelier.platforms.slack.plugin import Plugin as SlackPlugin
 from chatelier.plugins.essentials import Plugin as Essentials
 from chatelier.plugins.points import Plugin as Points
 from chatelier.plugins.sqlite import Plugin as Sqlite
+from gateways import configured
 from peers.slack import ADA, BOT, DM, GENERAL, SlackPeer, buttons_of, text_of
+from people import WORKFLOWS
 from slack_network import hurried, slack
 
 
@@ -45,7 +51,7 @@ class Chat:
 async def living(folder: Path, peer: SlackPeer, **options: Any) -> AsyncIterator[Chat]:
     """A gateway on a real database; beginning it again with the same folder is a restart."""
     backend = FakeBackend(**options)
-    parts = Parts([slack(peer)], [backend])
+    parts = Parts([slack(peer)], [backend], WORKFLOWS)
     store = {"store": f"sqlite:{folder / 'chatelier.db'}"}
     async with running(folder, parts, SlackPlugin(), Essentials(), Points(), Sqlite(), settings=store):
         yield Chat(peer, backend)
@@ -115,12 +121,16 @@ async def test_tweak_opens_a_form_in_time_and_buttons_live_after_a_restart(peer:
         assert "a green fox" in text_of(chat.results()[1])
 
 
-async def test_a_picture_by_the_menu_is_what_the_next_command_works_on(peer: SlackPeer, tmp_path: Path) -> None:
-    async with living(tmp_path, peer):
+async def test_a_command_works_on_the_pictures_of_any_message(peer: SlackPeer, tmp_path: Path) -> None:
+    async with living(tmp_path, peer) as chat:
         theirs = peer.says("look", channel=GENERAL, user="U0BOB", files=[peer.keeps(PIXEL)])
         peer.uses(theirs, "use_as_input", channel=GENERAL)
-        await peer.until(lambda: peer.count("conversations.open"))
-        await peer.until(lambda: all(each.done.is_set() for each in peer.deliveries))
+        await peer.until(lambda: peer.views)
+        assert "effect: " in str(peer.views[0]["blocks"][0])
+        peer.submits(peer.views[0], {"command": "effect"})
+        await peer.until(chat.results, 30)
+        (run,) = chat.backend.runs.values()
+        assert run.sent == [PIXEL]
 
 
 async def test_the_home_tab_shows_what_is_being_made(peer: SlackPeer, tmp_path: Path) -> None:
@@ -140,3 +150,17 @@ async def test_a_command_is_answered_where_the_bot_was_not_invited(peer: SlackPe
         peer.types("/chatelier", "help", channel=GENERAL)
         await peer.until(lambda: peer.responses)
         assert "/make" in str(peer.responses)
+
+
+def test_the_manifest_is_printed_from_what_the_gateway_has(tmp_path: Path) -> None:
+    config = configured(tmp_path, platforms={"slack": {"commands": ["/chatelier", "/make"]}})
+    printed = CliRunner().invoke(program, ["slack", "manifest", "--config", str(config)], catch_exceptions=False)
+    assert printed.exit_code == 0
+    made = yaml.safe_load(printed.output)
+    hint = made["features"]["slash_commands"][0]["usage_hint"]
+    assert "help" in hint
+    assert made["features"]["slash_commands"][1]["description"] != made["features"]["slash_commands"][0]["description"]
+    as_json = CliRunner().invoke(program, ["slack", "manifest", "--json", "--config", str(config)])
+    assert json.loads(as_json.output) == made
+    unknown = CliRunner().invoke(program, ["slack", "manifest", "--account", "slack.shop", "--config", str(config)])
+    assert unknown.exit_code == 2

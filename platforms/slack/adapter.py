@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 import aiohttp
 import structlog
@@ -100,7 +101,7 @@ class Slack:
         self._silent_seconds = silent_seconds
         self._people: OrderedDict[str, tuple[float, str, bool]] = OrderedDict()
         self._previews: dict[str, tuple[str, ...]] = {}
-        self._order = asyncio.Lock()
+        self._orders: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -242,7 +243,7 @@ class Slack:
             self._reply_beside(line, body)
             return BoltResponse(status=OK)
         try:
-            async with self._order:  # what came first is stored first
+            async with self._orders.setdefault(event.chat.chat, asyncio.Lock()):  # what came first is stored first
                 event = await self._placed(line, await self._with_role(line, event))
                 first = await line.gateway.receive(event)
         except ChatelierError as away:
@@ -257,8 +258,8 @@ class Slack:
         event = body.get("event") or {}
         if event.get("type") == "app_home_opened" and event.get("tab", "home") == "home":
             self._beside(self._show_home(line, body["team_id"], event["user"]), "home")
-        elif body.get("type") == "message_action":
-            self._beside(self._tell(line, body, words.NO_FILES), "shortcut")
+        elif body.get("type") == "message_action" and body.get("callback_id") == modals.USE:
+            self._beside(self._use(line, body), "shortcut")
 
     def _not_now(self, line: Line, body: Mapping[str, Any]) -> BoltResponse:
         """Only events are sent again by Slack."""
@@ -365,7 +366,7 @@ class Slack:
             if chat.direct:
                 await line.client.chat_postMessage(**where, blocks=outbound.form_opener(key))
             else:
-                user = inbound.user_of(event.sender, line.bot.team)
+                user = inbound.member(event.sender)
                 await line.client.chat_postEphemeral(**where, user=user, blocks=outbound.form_opener(key))
 
     async def _open_waiting(self, line: Line, body: Mapping[str, Any], key: str) -> None:
@@ -375,6 +376,16 @@ class Slack:
             return
         with told():
             await line.client.views_open(trigger_id=body["trigger_id"], view=modals.modal(row.form, row.chat))
+
+    async def _use(self, line: Line, body: Mapping[str, Any]) -> None:
+        """The pictures of somebody's message: what is to be made of them is asked at once."""
+        shown = modals.use(inbound.shown_files(body["message"], self.name), line.gateway.commands)
+        if shown["private_metadata"] == "[]" or not shown["blocks"][0]["element"]["options"]:
+            lacks = words.NO_FILES if shown["private_metadata"] == "[]" else words.NO_TAKERS
+            await self._tell(line, body, lacks)
+            return
+        with told():
+            await line.client.views_open(trigger_id=body["trigger_id"], view=shown)
 
     async def _show_home(self, line: Line, team: str, user: str) -> None:
         shown = await home(line.gateway, inbound.handle(team, user), self._settings.commands[0])
@@ -443,7 +454,7 @@ class Slack:
         with told():
             try:
                 if private:
-                    user = inbound.user_of(message.private_to, line.bot.team)
+                    user = inbound.member(message.private_to)
                     answer = await line.client.chat_postEphemeral(**where, user=user, **shown)
                     return inbound.message_id(chat.chat, answer["message_ts"])
                 answer = await line.client.chat_postMessage(
@@ -510,7 +521,10 @@ class Slack:
                 return "absent"  # and sending it looks again
             ids.append(inbound.message_id(message.chat.chat, ts))
         if message.text or message.buttons or len(attached) < len(message.media):
-            ts = await self._found(line, message)
+            try:
+                ts = await self._found(line, message)
+            except Gone:  # a channel that it is not in, where it answered by the command's own address
+                return "unknown"
             if ts in {"absent", "unknown"}:
                 return "absent" if ts == "absent" else "unknown"
             ids.append(inbound.message_id(message.chat.chat, ts))

@@ -16,14 +16,14 @@ TRIGGER, RESPONSE_URL = "secret.trigger", "secret.response_url"
 """In `Event.native`: what opens a form within 3 s, and what answers five times within 30 minutes."""
 SAYING = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """The subtypes of messages that a person wrote."""
-USE_AS_INPUT, HOME, FORM = "use_as_input", "home.", "form"
-"""A shortcut's `callback_id`, and how the `action_id` of our own buttons begins."""
+HOME, FORM = "home.", "form"
+"""How the `action_id` of our own buttons begins."""
 _ENTITY = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bot:
-    """Who this account is on Slack. own: the slash commands that are no command's name, without their slash."""
+    """Who this account is on Slack. scopes: what it was granted."""
 
     account: str
     team: str
@@ -55,6 +55,11 @@ def user_of(handle: str, team: str) -> str:
     return user if place == f"slack/{team}" else ""
 
 
+def member(handle: str) -> str:
+    """Slack's own id of somebody, of this workspace or of another one in a shared channel."""
+    return handle.rpartition(":")[2]
+
+
 def event_of(body: Wire, bot: Bot, commands: Collection[str]) -> Event | None:
     """commands: the names that there are. None for what is not for us: what bots say, and what nobody said."""
     if "event" in body:
@@ -66,8 +71,6 @@ def event_of(body: Wire, bot: Bot, commands: Collection[str]) -> Event | None:
             return _pressed(body, bot)
         case "view_submission":
             return _submitted(body, bot)
-        case "message_action" if body.get("callback_id") == USE_AS_INPUT:
-            return _shortcut(body, bot)
     return None
 
 
@@ -254,28 +257,17 @@ def waiting_form(body: Wire) -> str:
 
 def _submitted(body: Wire, bot: Bot) -> Event:
     view = body["view"]
-    chat, form = modals.origin(view, bot.account)
+    said: Said | Submitted
+    if view["callback_id"] == modals.USE:
+        chat, said = ChatRef(platform=bot.account, chat="", direct=True), modals.used(view, bot.account)
+    else:
+        chat, form = modals.origin(view, bot.account)
+        said = Submitted(form=form, values=modals.values(view, bot.account))
     return Event(
         keys=(f"view.{view['id']}",),
         chat=chat,
         sender=_sender(body, bot),
         name=body["user"].get("name") or "",
-        body=Submitted(form=form, values=modals.values(view, bot.account)),
-        native=native_of(body),
-    )
-
-
-def _shortcut(body: Wire, bot: Bot) -> Event | None:
-    """The files of somebody's message, as if this person had sent them to the bot."""
-    message, channel = body["message"], body["channel"]["id"]
-    files = shown_files(message, bot.account)
-    if not files:
-        return None
-    return Event(
-        keys=(f"shortcut.{body['trigger_id']}",),
-        chat=ChatRef(platform=bot.account, chat="", direct=True),
-        sender=_sender(body, bot),
-        name=body["user"].get("name") or "",
-        body=Said(files=files, reply_to=message_id(channel, message["ts"])),
+        body=said,
         native=native_of(body),
     )

@@ -6,7 +6,7 @@ from typing import Any
 from chatelier import Published, shorten
 
 from . import words
-from .inbound import USE_AS_INPUT
+from .modals import USE
 from .settings import AccountSettings
 
 Wire = dict[str, Any]
@@ -51,7 +51,7 @@ def manifest(settings: AccountSettings, commands: Sequence[Published], name: str
     shortcut = {
         "name": words.USE_AS_INPUT,
         "type": "message",
-        "callback_id": USE_AS_INPUT,
+        "callback_id": USE,
         "description": words.USE_AS_INPUT_SAYS,
     }
     return {

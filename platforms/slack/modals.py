@@ -1,16 +1,19 @@
 """A form as a modal, and what was filled in: https://docs.slack.dev/surfaces/modals."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chatelier import FILE_TYPES, ChatRef, Choice, FileRef, Form, Option, Value, shorten
+from chatelier import FILE_TYPES, ChatRef, Choice, FileRef, Form, Option, Published, Said, Value, shorten
 
 from . import words
-from .limits import FIELD_LABEL, HINT, INPUT, MODAL_BLOCKS, OPTION_TEXT, OPTION_VALUE, OPTIONS, TITLE
+from .limits import ALBUM, FIELD_LABEL, HINT, INPUT, MODAL_BLOCKS, OPTION_TEXT, OPTION_VALUE, OPTIONS, TITLE
 
 Wire = dict[str, Any]
-CALLBACK, FIELD = "form", "value"
+CALLBACK, USE, FIELD = "form", "use_as_input", "value"
+COMMAND, WORDS = "command", "words"
+NAME = 60
+"""Characters of a file's name that a modal keeps."""
 TYPES: Mapping[str, tuple[str, ...]] = {
     "image": ("png", "jpg", "jpeg", "gif", "webp", "heic"),
     "video": ("mp4", "mov", "webm", "gif"),
@@ -30,6 +33,48 @@ def modal(form: Form, chat: ChatRef) -> Wire:
         "private_metadata": json.dumps(origin),
         "blocks": [_field(option, form.values.get(option.name)) for option in form.fields[:MODAL_BLOCKS]],
     }
+
+
+def use(files: Sequence[FileRef], commands: Sequence[Published]) -> Wire:
+    """What is to be made of these files: a command that takes some, and the words behind it."""
+    takers = [each for each in commands if any(option.type in FILE_TYPES for option in each.options)]
+    options = [
+        {"text": _words(f"{each.name}: {each.summary}", OPTION_TEXT), "value": each.name} for each in takers[:OPTIONS]
+    ]
+    kept = [[each.ref, each.name[-NAME:], each.mime, each.size] for each in files[:ALBUM]]
+    return {
+        "type": "modal",
+        "callback_id": USE,
+        "title": _words(words.USE_AS_INPUT, TITLE),
+        "submit": _words(words.SUBMIT, TITLE),
+        "close": _words(words.CLOSE, TITLE),
+        "private_metadata": json.dumps(kept),
+        "blocks": [
+            {
+                "type": "input",
+                "block_id": COMMAND,
+                "label": _words(words.USE_COMMAND, FIELD_LABEL),
+                "element": {"type": "static_select", "action_id": FIELD, "options": options},
+            },
+            {
+                "type": "input",
+                "block_id": WORDS,
+                "optional": True,
+                "label": _words(words.USE_WORDS, FIELD_LABEL),
+                "element": {"type": "plain_text_input", "action_id": FIELD, "max_length": INPUT},
+            },
+        ],
+    }
+
+
+def used(view: Mapping[str, Any], account: str) -> Said:
+    """As if its person had typed the command, with the files beside it."""
+    files = tuple(
+        FileRef(platform=account, ref=ref, name=name, mime=mime, size=size)
+        for ref, name, mime, size in json.loads(view["private_metadata"])
+    )
+    given = values(view, account)
+    return Said(text=f"/{given[COMMAND]} {given.get(WORDS, '')}".strip(), files=files)
 
 
 def _field(option: Option, value: str | float | None) -> Wire:

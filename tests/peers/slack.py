@@ -453,7 +453,7 @@ class SlackPeer:
             try:
                 if await self._try(delivery, told):
                     return
-            except (httpx.HTTPError, RuntimeError, WebSocketDisconnect):
+            except httpx.HTTPError:
                 pass  # it counts as a try
             finally:
                 told.set()
@@ -473,7 +473,13 @@ class SlackPeer:
         if delivery.attempt:
             envelope |= {"retry_attempt": delivery.attempt, "retry_reason": "timeout"}
         self._envelopes[envelope["envelope_id"]] = delivery
-        await self.sockets[next(self._numbers) % len(self.sockets)].send_json(envelope)
+        to = self.sockets[next(self._numbers) % len(self.sockets)]
+        try:
+            await to.send_json(envelope)
+        except (RuntimeError, WebSocketDisconnect):  # it broke and nobody had noticed: that is no try
+            if to in self.sockets:
+                self.sockets.remove(to)
+            return await self._try(delivery, told)
         told.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.ack_seconds):
