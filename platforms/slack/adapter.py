@@ -172,8 +172,8 @@ class Slack:
             return await self.take(body)
 
         secret = self._settings.signing_secret.get_secret_value()
-        # With a name the library does not look for one among the files on disk.
-        return AsyncApp(name="chatelier", client=client, signing_secret=secret, before_authorize=take)
+        # With a name the library does not look for one among the files on disk. It sets the level of the logger of that name.
+        return AsyncApp(name="slack_bolt.app", client=client, signing_secret=secret, before_authorize=take)
 
     async def _socketed(self, app: AsyncApp, client: AsyncWebClient, connected: Callable[[], None]) -> None:
         """Until cancelled. Raises Unavailable when the socket is away for long."""
