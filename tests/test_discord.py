@@ -351,6 +351,41 @@ async def test_a_store_that_takes_its_time_costs_no_command(desk: Desk, monkeypa
     assert desk.public() == ["here"]
 
 
+async def test_a_store_that_fails_late_is_said_in_the_place_that_was_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatelier.platforms.discord.line.STORED_SECONDS", 0.05)
+    let = asyncio.Event()
+
+    async def fail(_: Event) -> FirstAnswer:
+        await let.wait()
+        raise Unavailable("the store is down")
+
+    desk.gateway.answer = fail
+    await desk.published()
+    waiting = desk.peer.calls_command("status", channel=SQUARE)
+    await desk.peer.until(lambda: waiting.first)
+    let.set()
+    await desk.peer.until(lambda: desk.texts(SQUARE) == [words.NOT_READY])
+    assert not desk.public()
+
+
+async def test_a_form_that_comes_late_has_a_button(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatelier.platforms.discord.line.STORED_SECONDS", 0.05)
+    let = asyncio.Event()
+
+    async def ask(_: Event) -> FirstAnswer:
+        await let.wait()
+        return Ask(form=replace(FORM, values={}))
+
+    desk.gateway.answer = ask
+    await desk.published()
+    waiting = desk.peer.calls_command("make", channel=SQUARE)
+    await desk.peer.until(lambda: waiting.first)
+    let.set()
+    await desk.peer.until(lambda: any(words.FORM_BUTTON in str(each["components"]) for each in desk.peer.sent(SQUARE)))
+
+
 async def test_a_store_that_is_away_is_said_to_who_asked_alone(desk: Desk) -> None:
     async def refuse(_: Event) -> FirstAnswer:
         raise Unavailable("the store is down")
@@ -698,6 +733,16 @@ async def test_what_was_said_while_nobody_listened_is_read_from_the_history(peer
         after = await desk.said("after", channel=SQUARE)
         assert body(after).text == "after"
         assert not after.chat.direct
+
+
+async def test_however_much_was_said_meanwhile_all_of_it_is_read(peer: DiscordPeer) -> None:
+    gateway = scripted()
+    async with at_work(peer, gateway) as desk:
+        await desk.said("before", channel=SQUARE)
+    for n in range(130):
+        peer.says(f"m{n}", channel=SQUARE)
+    async with at_work(peer, gateway) as desk:
+        assert [body(await desk.event()).text for _ in range(130)] == [f"m{n}" for n in range(130)]
 
 
 async def test_a_session_that_is_resumed_brings_what_was_missed(desk: Desk) -> None:

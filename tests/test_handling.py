@@ -33,6 +33,7 @@ from chatelier import (
     OnJob,
     Option,
     Outgoing,
+    Paid,
     Pressed,
     Receipt,
     Refused,
@@ -376,6 +377,18 @@ async def test_an_event_that_kills_its_process_three_times_is_set_aside(tmp_path
         await at.pass_time(36)
         assert at.network.texts == [chat_words.SET_ASIDE]
         assert gate.calls == []
+
+
+async def test_a_payment_is_never_set_aside(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = FakeStore(KINDS, clock)
+    async with studio(tmp_path, clock=clock, store=store) as at:
+        event = at.network.event(Paid(invoice="nobody's", charge="c1", amount=5, currency="XTR"))
+        dead = replace(await at.runtime.inbox.accept(event), owner="dead", tries=3)
+        await store.atomically(lambda tx: tx.replace(ARRIVALS, dead))
+        await at.pass_time(36)
+        (text,) = at.network.texts
+        assert "fake:c1" in text
 
 
 async def test_an_event_whose_process_died_is_handled_by_the_next_one(tmp_path: Path) -> None:

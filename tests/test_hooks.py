@@ -50,6 +50,7 @@ from chatelier.core.plugins import Plugins
 from chatelier.core.settings import load
 from chatelier.core.workflows.workflow import Loaded
 from chatelier.plugins.points import Plugin as PointsPlugin
+from chatelier.plugins.sqlite import Plugin as Sqlite
 from chatelier.testing import PICTURE, FakeBackend, FakeClock, FakePayments, FakePlatform, FakeStore, Parts, running
 
 
@@ -377,6 +378,18 @@ async def test_holding_that_fails_is_what_it_was(tmp_path: Path) -> None:
         club.said["holding"] = None
         await clock.advance(901)
         assert await allowance_there(runtime) == 370_000
+
+
+async def test_holding_that_fails_right_after_a_start_is_what_the_ledger_knows(tmp_path: Path) -> None:
+    network, club = FakePlatform(), Club(holding=1_000_000)
+    kept = {"store": f"sqlite:{tmp_path / 'chatelier.db'}"}
+    async with running(tmp_path, Parts([network], backends=[FakeBackend()]), club, Sqlite(), settings=kept):
+        await said(network, "/make a fox", picture=True)
+    club.said["holding"] = RuntimeError("away")
+    async with running(tmp_path, Parts([FakePlatform()]), club, Sqlite(), settings=kept) as runtime:
+        assert await allowance_there(runtime) == 2_221_000
+        club.said["holding"] = 0
+        assert await allowance_there(runtime) == 370_000, "what failed is asked again"
 
 
 async def test_points_moved_is_told_of_each_entry_and_price_is_charged_as_it_is(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from chatelier import (
     Unavailable,
 )
 
-from . import forms, inbound, outbound, words
+from . import forms, inbound, interactions, outbound, words
 from .commands import MORE
 from .errors import Closed, told
 from .guard import Guard
@@ -47,7 +47,8 @@ STORED_SECONDS = 2.0
 COMPLETE_SECONDS = 2.0
 AGAIN_SECONDS, LONGEST_AGAIN_SECONDS = 0.2, 30.0
 """Between two tries to store a message."""
-PAGE = 100
+MOST_MESSAGES = 1_000
+"""Of a channel that are read again; the library asks for a hundred at a time."""
 OLDEST = timedelta(days=1)
 KEPT = timedelta(days=1)
 """Forms, and answers whose place is taken."""
@@ -173,8 +174,9 @@ class Line:
             "content": words.form(form.title, forms.first_of(form)),
             "components": [{"type": 1, "components": [button]}],
             "allowed_mentions": {"parse": []},
-            "message_reference": {"message_id": event.keys[-1], "fail_if_not_exists": False},
         }
+        if event.keys[-1].isdecimal():
+            payload["message_reference"] = {"message_id": event.keys[-1], "fail_if_not_exists": False}
         route = Route("POST", "/channels/{channel_id}/messages", channel_id=inbound.target_of(event.chat))
         try:
             with told():
@@ -206,7 +208,7 @@ class Line:
             id_, guild_id=guild_id
         )  # fmt: skip
         last = max(int(place.last), discord.utils.time_snowflake(datetime.now(UTC) - OLDEST))
-        async for message in channel.history(after=discord.Object(last), oldest_first=True, limit=PAGE):
+        async for message in channel.history(after=discord.Object(last), oldest_first=True, limit=MOST_MESSAGES):
             await self._said(message)
 
     async def _keep(self) -> None:
@@ -264,12 +266,30 @@ class Line:
                 first = await asyncio.shield(storing)
         except TimeoutError:
             await self._first(interaction, Defer(private=True), event)
-            await storing
+            await self._late(interaction, storing, event)
         except Unavailable as away:
             log.info("an interaction was not taken", account=self._account, reason=str(away))
             await self._say(interaction, words.NOT_READY)
         else:
             await self._first(interaction, first, event)
+
+    async def _late(
+        self, interaction: discord.Interaction[Any], storing: "asyncio.Future[FirstAnswer]", event: Event
+    ) -> None:
+        """What was to be the first answer comes behind it: a form can be opened by a button only."""
+        try:
+            first = await storing
+        except Unavailable as away:
+            log.info("an interaction was not taken", account=self._account, reason=str(away))
+            door = interactions.door_of(event.native)
+            if door is not None and interaction.type is not discord.InteractionType.component:
+                await self.interactions.fill(door, {"json": {"content": words.NOT_READY}})
+            elif door is not None:
+                told_alone = {"content": words.NOT_READY, "flags": outbound.ONLY_FOR_ONE}
+                await self.interactions.follow(door, {"json": told_alone})
+            return
+        if isinstance(first, Ask):
+            await self._offer(event, first.form)
 
     async def _first(self, interaction: discord.Interaction[Any], first: FirstAnswer, event: Event) -> None:
         """Within three seconds. Whether others see the answer is fixed with it."""
