@@ -66,8 +66,9 @@ async def live(told: dict[str, Any], report: int) -> None:
         for n, step in enumerate(script(told["seed"], told["length"], Rules.of(told["url"]))):
             if told["at"] <= n < told["until"]:
                 clock.step = n
-                await do(killing, step)
-                os.write(report, f"{n}\n".encode())
+                # A gateway does not try again what it refused.
+                refused = await do(killing, step)
+                os.write(report, f"{n} {n + 1 if refused else n}\n".encode())
 
 
 def main() -> None:
@@ -81,9 +82,10 @@ def main() -> None:
             os._exit(0)
         os.close(write)
         with os.fdopen(read) as steps:
-            done = [int(step) for step in steps]
+            done = [step.split() for step in steps]
         _, status = os.waitpid(child, 0)
-        said = {"done": done[-1] if done else told["at"] - 1, "killed": os.WIFSIGNALED(status), "status": status}
+        last, again = map(int, done[-1]) if done else (-1, told["at"])
+        said = {"done": last, "again": again, "killed": os.WIFSIGNALED(status), "status": status}
         sys.stdout.write(json.dumps(said) + "\n")
         sys.stdout.flush()
 

@@ -94,13 +94,17 @@ def _order(key: str, person: str, group: str, hold: int, cost: int, rules: Rules
     ]
 
 
-async def do(store: Store, step: list[Work]) -> None:
-    """What is refused, or was done before, leaves no trace."""
+async def do(store: Store, step: list[Work]) -> bool:
+    """What is refused, or was done before, leaves no trace. Whether anything was refused: later it might not be."""
+    refused = False
     for work in step:
         try:
             await store.atomically(work)
-        except (BadInput, Exists):
+        except BadInput:
+            refused = True
+        except Exists:
             continue
+    return refused
 
 
 @asynccontextmanager

@@ -57,7 +57,7 @@ async def test_whoever_is_killed_whenever_loses_nothing_and_pays_nothing_twice(u
             nursery.stdin.write(json.dumps(told).encode() + b"\n")
             said = json.loads(await nursery.stdout.readline())
             # The step that was under way is done again, and the one before it, too.
-            at = max(0, said["done"])
+            at = said["again"]
             if not said["killed"]:
                 assert said["status"] == 0
                 break
@@ -68,7 +68,7 @@ async def test_whoever_is_killed_whenever_loses_nothing_and_pays_nothing_twice(u
     assert kills == KILLS
     clock = StepClock()
     async with opened(url, clock) as store, FakeStore(LEDGER, clock) as untouched:
-        for n, step in enumerate(islice(script(seed, LENGTH, Rules.of(url)), at + 1)):
+        for n, step in enumerate(islice(script(seed, LENGTH, Rules.of(url)), said["done"] + 1)):
             clock.step = n
             await do(untouched, step)
         assert await audit(store) == []
