@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -49,6 +48,7 @@ from .points.service import group_of
 from .sessions.session import Session, ask, session_of
 from .storage import Tx
 from .supervise import OutOfTime, apart, reason
+from .values import replace
 
 if TYPE_CHECKING:
     from .gateway import Runtime

@@ -1,7 +1,6 @@
 """What is kept goes when its time is over; bytes go when nobody refers to them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from .media.references import release
 from .media.renditions import RENDITIONS, Rendition, drop_rendition
 from .settings import Retention
 from .storage import Kind, Scalar, Store, Tx
+from .values import replace
 
 log = get_logger(__name__)
 

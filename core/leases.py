@@ -1,7 +1,7 @@
 """Leases: to hold a record while it is worked on, to notice when it is lost, and to give it back."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Generic, Self
@@ -10,6 +10,7 @@ from .clock import Clock, Timer
 from .errors import ChatelierError, Lost, StoreError
 from .storage import Kind, L, Leased, Query, Store, Tx, claimed
 from .supervise import OutOfTime
+from .values import replace
 
 LEASE_SECONDS = 30.0
 """Of events, jobs and accounts alike: so long after a kill somebody else goes on."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import FrameType
 from typing import Any, Literal, Self, TypeVar
@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, TypeVar
 from .clock import Clock, SystemClock
 from .errors import ChatelierError, OperatorMust, Retry
 from .log import get_logger, redact
+from .values import replace
 
 log = get_logger(__name__)
 

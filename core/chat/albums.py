@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from ..values import replace
 from .inbox import Arrival, conversation
 from .messages import Event, Said
 

@@ -2,11 +2,11 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from hashlib import blake2s
 from itertools import groupby
 from math import ceil, floor, inf
 
+from ..values import replace
 from .capabilities import ButtonRules, Capabilities
 from .document import Block, Break, Document, Inline, Link, Listing, Paragraph, Text
 from .graphemes import shorten

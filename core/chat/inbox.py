@@ -4,7 +4,7 @@ It is claimed, tries + 1, before its handler runs. The third time it is set asid
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
@@ -12,6 +12,7 @@ from ..errors import Exists
 from ..keys import token
 from ..leases import LEASE_SECONDS, held
 from ..storage import Kind, Leased, Query, Store, Time, Tx
+from ..values import replace
 from . import words
 from .messages import ChatRef, Event, Said
 

@@ -1,8 +1,8 @@
 """What came in, made fit to be stored and shown anywhere."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from ..values import replace
 from .markup import clean
 from .messages import Body, Called, Event, Said, Submitted, Value
 

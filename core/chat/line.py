@@ -6,7 +6,7 @@ Only the holder of the account's lease runs it; the lease's fence is checked in 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, ParamSpec, TypeVar, cast
 
@@ -17,6 +17,7 @@ from ..media.blob import Blob
 from ..media.renditions import Copy, Renditions, Target
 from ..storage import Store, Tx
 from ..supervise import apart, guarded
+from ..values import replace
 from . import words
 from .buttons import NUMBERINGS, Numbering
 from .capabilities import Capabilities

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
+from ..values import replace
 from .capabilities import Dialect
 from .dialects import PLAIN
 from .document import (

@@ -1,10 +1,10 @@
 """What a file has to become so that a network shows it in place. Pure; `media/renditions.py` does the work."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 from ..media.renditions import Copy, Target
+from ..values import replace
 from . import words
 from .capabilities import Capabilities
 from .messages import Media, Reply

@@ -1,11 +1,11 @@
 """Asking for what a command needs: all at once in a form, or one thing after the other."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ..chat.buttons import Picked
 from ..chat.markup import escape
 from ..chat.messages import Button, Choice, FileRef, Form, Option, Reply, Value
+from ..values import replace
 from . import words
 from .command import Command
 

@@ -1,7 +1,7 @@
 """From an event to the call of a command: what was said, pressed or filled in, checked against the declaration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from ..errors import BadInput
 from ..media.intake import stored
 from ..people.people import PEOPLE
 from ..sessions.session import Question, Session, open_questions, session_of
+from ..values import replace
 from . import words
 from .command import Command
 from .forms import choices_of

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import replace
 from datetime import timedelta
 
 from ..errors import ChatelierError, Exists, Lost, OperatorMust, Unavailable
@@ -11,6 +10,7 @@ from ..leases import LEASE_SECONDS, Lease
 from ..log import context, get_logger
 from ..storage import Scalar, Tx, Unreadable
 from ..supervise import guarded
+from ..values import replace
 from ..workflows.check import fitted
 from ..workflows.choices import models_of
 from ..workflows.graph import with_prefix

@@ -7,7 +7,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from ..errors import ChatelierError, OperatorMust, Unavailable
 from ..log import get_logger
 from ..storage import Store
 from ..supervise import in_time, reason
+from ..values import replace
 from .backend import Backend, Description, Frees
 from .breaker import Breaker
 from .roster import ROSTER, Standing, standings

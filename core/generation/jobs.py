@@ -1,7 +1,7 @@
 """Orders, jobs, attempts and results as records. The table of transitions is docs/jobs.md."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..chat.messages import Value
@@ -10,6 +10,7 @@ from ..media.blob import Blob
 from ..points.prices import Price
 from ..points.scenarios import Payer
 from ..storage import Kind, Leased, Query, Reads, Record, Time, Tx
+from ..values import replace
 from ..workflows.workflow import Graph
 from .backend import Output
 

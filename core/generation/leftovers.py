@@ -1,13 +1,13 @@
 """Attempts that were given up and may still run somewhere: each is stopped as soon as its backend answers."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 from ..errors import ChatelierError, Unavailable
 from ..log import get_logger
 from ..storage import Tx
 from ..supervise import in_time
+from ..values import replace
 from .backend import Attempt, Backend
 from .jobs import ATTEMPTS, AttemptRow
 from .run import ANSWER_SECONDS, Workshop

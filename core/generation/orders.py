@@ -1,7 +1,7 @@
 """Taking an order and closing it, each in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -16,6 +16,7 @@ from ..points import words as point_words
 from ..points.charging import Charges, Run, accept, settle
 from ..sessions.session import remember_run
 from ..storage import Tx
+from ..values import replace
 from ..workflows.choices import needs_of
 from ..workflows.workflow import Graph, Workflow
 from . import words

@@ -5,7 +5,7 @@ An outage is a record from when it is first seen, so that it is told once by one
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -16,6 +16,7 @@ from ..people.operators import Operators, tell
 from ..storage import Kind, Query, Record, Store, Time, Tx
 from ..supervise import in_time
 from ..telling import Telling
+from ..values import replace
 from . import words
 from .fleet import Fleet, Member, State
 

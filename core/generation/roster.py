@@ -1,10 +1,11 @@
 """What the operator decided about backends, and about the whole gateway, while it runs: records that win over the configuration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..storage import Kind, Query, Reads, Record, Time, Tx
+from ..values import replace
 
 GATEWAY = "gateway"
 """The only key of `CLOSINGS`."""

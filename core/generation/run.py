@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Literal, TypeVar
@@ -19,6 +19,7 @@ from ..media.blob import Blob, Blobs
 from ..storage import Store, Tx
 from ..streams import closing
 from ..supervise import guarded, in_time, reason
+from ..values import replace
 from ..workflows.choices import models_of
 from . import results, words
 from .backend import Attempt, Backend, Ended, Output, Progress

@@ -1,7 +1,6 @@
 """What the buttons of a job do. Rights are checked against the job when one is pressed."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from ..commands.parse import typed
 from ..errors import BadInput
 from ..media.intake import stored
 from ..storage import Tx
+from ..values import replace
 from . import results, words
 from .jobs import JOBS, ORDERS, RESULTS, Job, results_of
 from .orders import cancel_job

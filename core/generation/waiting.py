@@ -1,9 +1,8 @@
 """The head of the line: the first of all jobs that wait, by turn, as this process knows them."""
 
-from dataclasses import replace
-
 from ..clock import Clock
 from ..storage import Scalar, Store
+from ..values import replace
 from .jobs import JOBS, Job
 from .placing import Candidate, Placing
 

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..chat.buttons import Verb
@@ -17,6 +16,7 @@ from ..points.prices import Quote
 from ..points.service import group_of
 from ..settings.points import TierSettings
 from ..storage import Tx
+from ..values import replace
 from ..workflows.binding import bind, options_of
 from ..workflows.catalogue import Catalogue
 from ..workflows.workflow import Workflow

@@ -12,7 +12,6 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
@@ -24,6 +23,7 @@ from ..clock import Clock
 from ..errors import BadInput, Gone
 from ..storage import Store
 from ..streams import closing
+from ..values import replace
 from . import words
 from .blob import Blob
 from .films import Films

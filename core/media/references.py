@@ -6,11 +6,12 @@ the two is longer than a transaction may take, so `refer` writes the bytes' own 
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from ..errors import Exists, Gone
 from ..storage import Kind, Query, Record, Time, Tx, Unreadable
+from ..values import replace
 from . import words
 from .blob import Blob
 

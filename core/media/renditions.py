@@ -2,13 +2,14 @@
 
 from asyncio import Lock
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from weakref import WeakValueDictionary
 
 from ..errors import BadInput, Exists, Gone
 from ..log import get_logger
 from ..storage import Kind, Query, Record, Store, Time, Tx
+from ..values import replace
 from .blob import Blob
 from .films import Films
 from .intake import Intake

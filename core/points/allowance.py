@@ -1,8 +1,10 @@
 """The allowance: how large it is, and how it refills with the time that passes. Nobody visits those who sleep."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from ..values import replace
 
 if TYPE_CHECKING:
     from .ledger import Balance

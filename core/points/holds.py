@@ -1,8 +1,9 @@
 """What an order sets aside, what each of its jobs takes of it, and what comes back."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from ..values import replace
 from .ledger import EXPIRED, HOLDS, REVENUE, WRITTEN_OFF, Books, Hold, Part, Posting, is_allowance
 
 

@@ -6,12 +6,13 @@ Nothing changes or deletes an entry; what was wrong is mended by another one. `a
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Self
 
 from ..errors import BadInput
 from ..storage import Kind, Query, Reads, Record, Time, Tx
+from ..values import replace
 from . import words
 from .allowance import CYCLE_SECONDS, Allowance, start_of
 

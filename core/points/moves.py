@@ -2,11 +2,12 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from ..errors import BadInput
 from ..storage import Kind, Query, Record, Time, Tx
+from ..values import replace
 from . import words
 from .groups import current_group
 from .ledger import (

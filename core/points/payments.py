@@ -1,7 +1,7 @@
 """Buying points: what is for sale, what was asked for, and what was paid, once under the provider's own id."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Protocol, runtime_checkable
 
@@ -9,6 +9,7 @@ from ..chat.messages import ChatRef, Invoice, Paid
 from ..errors import BadInput, Refused
 from ..keys import token
 from ..storage import Kind, Query, Reads, Record, Time, Tx
+from ..values import replace
 from . import words
 from .moves import buy, refund
 

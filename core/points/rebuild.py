@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..storage import Store, Tx, Unreadable
+from ..values import replace
 from .audit import every
 from .ledger import BALANCES, ENTRIES, HOLDS, Balance, Hold, Part, applied, line_of
 

@@ -1,11 +1,12 @@
 """Who pays: decided by the server from who asks and where, never by what a client sends."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import BadInput
 from ..storage import Tx
+from ..values import replace
 from . import words
 from .amounts import POINT
 from .groups import GROUPS, MODES, Group, Mode, current_group

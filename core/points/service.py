@@ -1,7 +1,7 @@
 """Points of a running gateway: what plugins say of people and prices, asked before a transaction and never in one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from ..people.people import Person
 from ..plugins import Plugins
 from ..settings.points import PointsSettings, PriceSettings
 from ..storage import Store, Tx
+from ..values import replace
 from ..workflows.workflow import Workflow
 from . import words
 from .allowance import Allowance

@@ -1,11 +1,12 @@
 """A person's session: the last runs, and the question that is open in each conversation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ..chat.messages import FileRef, Value
 from ..storage import Kind, Reads, Record, Time, Tx
+from ..values import replace
 
 LAST_RUNS = 5
 QUESTION_SECONDS = 60

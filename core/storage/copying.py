@@ -1,11 +1,12 @@
 """Copying all records from one store into another, whatever their engines: cut off at any point, it goes on from there."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 from ..errors import OperatorMust
+from ..values import replace
 from . import words
 from .records import Kind, Record
 from .store import Copyable, Store, Tx

@@ -1,23 +1,13 @@
 """What every engine does alike: values of a document, what a claim writes, and running `work` without a loop."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import fields, replace
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
-from functools import lru_cache
-from operator import attrgetter
 from typing import Any, TypeVar
 
-from .records import Kind, L, R, Record, plain
+from ..values import replace
+from .records import Kind, L, R, plain
 
 T = TypeVar("T")
-
-
-def _slots_of(record: Any) -> tuple[tuple[str, ...], Callable[[Record], tuple[Any, ...]]]:
-    names = tuple(one.name for one in fields(record))
-    return names, attrgetter(*names)
-
-
-_slots: Callable[[Any], tuple[tuple[str, ...], Callable[[Record], tuple[Any, ...]]]] = lru_cache(maxsize=256)(_slots_of)
 
 
 def value_at(whole: Any, path: str) -> Any:
@@ -39,13 +29,8 @@ def unique_values(kind: Kind[Any], whole: Any) -> list[tuple[str, str]]:
 
 
 def revised(record: R, version: int) -> R:
-    """The record with this version, in a third of the time that `dataclasses.replace` takes."""
-    names, values_of = _slots(type(record))
-    copy = object.__new__(type(record))
-    for name, value in zip(names, values_of(record), strict=True):
-        object.__setattr__(copy, name, value)
-    object.__setattr__(copy, "version", version)
-    return copy
+    """The record with this version."""
+    return replace(record, version=version)
 
 
 def claimed(record: L, owner: str, now: datetime, seconds: float) -> L:

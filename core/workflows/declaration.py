@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
+from ..values import replace
 from .classes import Classes
 from .inputs import in_order, infer
 from .names import name_from

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from ..chat.messages import FieldType
+from ..values import replace
 from .classes import Classes, Spec, specs_of
 from .deploy import deploy_inputs
 from .graph import class_of, link_of, links, run_order, title_of, upstream

@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any, Self
 
 import yaml
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ..chat.messages import FILE_TYPES, FieldType
 from ..errors import BadInput
+from ..values import replace
 from .graph import link_of, title_of
 from .names import free_name, name_from
 from .words import label_for
