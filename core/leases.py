@@ -18,6 +18,8 @@ BEATS_A_LEASE = 3
 """Two beats may fail before the lease lapses."""
 LAST_BEAT = 0.9
 """The part of a lease after which a store that does not answer counts as the loss of it."""
+SOON_LEASES = 2
+"""A limit that is nearer than so many leases has a timer: the next beat may take a lease to come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +95,13 @@ class Lease(Generic[L]):
         self._record = record
         self._clock = clock
         self._seconds = seconds
+        self._beat_seconds = seconds / BEATS_A_LEASE
         self._since = clock.monotonic()
         self._alarm = asyncio.Timeout(None)
         self._error: BaseException | None = None
         self._next: Timer | None = None
         self._limit: Timer | None = None
+        self._limit_at = float("inf")
         self._is_over = False
         self._beating: asyncio.Task[bool] | None = None
 
@@ -125,17 +129,25 @@ class Lease(Generic[L]):
 
     def limit(self, seconds: float) -> None:
         """From now on the body may take so long; then it is cancelled, and the `async with` raises OutOfTime."""
-        late = OutOfTime("it takes too long")
-        self._limit = self._clock.call_later(seconds, lambda: self._ring(late))
+        self._limit_at = self._clock.monotonic() + seconds
+        self._watch_limit(SOON_LEASES * self._seconds)
+
+    def _watch_limit(self, within: float) -> None:
+        """Set its timer if it comes so soon. Most bodies are over before their first beat and never need one."""
+        left = self._limit_at - self._clock.monotonic()
+        if self._limit is None and left <= within:
+            late = OutOfTime("it takes too long")
+            self._limit = self._clock.call_later(left, lambda: self._ring(late))
 
     async def held(self, tx: Tx) -> L:
         """The record as it is now; the first thing each transaction of the holder reads. Raises Lost."""
         return await held(tx, self._kind, self._record.key, self._record.owner, self._record.fence)
 
     def _wind(self) -> None:
-        self._next = self._clock.call_later(self._seconds / BEATS_A_LEASE, self._tick)
+        self._next = self._clock.call_later(self._beat_seconds, self._tick)
 
     def _tick(self) -> None:
+        self._watch_limit(SOON_LEASES * self._seconds)
         self._beating = asyncio.create_task(self._beat(), name=f"lease of {self._kind.name} {self._record.key}")
         self._beating.add_done_callback(self._beaten)
 
@@ -150,6 +162,8 @@ class Lease(Generic[L]):
             self._ring(error)
         elif beat.result():
             self._wind()
+        elif self._limit_at < float("inf"):
+            self._watch_limit(float("inf"))  # nothing beats any more
 
     def _ring(self, error: BaseException) -> None:
         """The first reason counts; the body may be at its cleaning up when there is another."""

@@ -170,28 +170,44 @@ async def guarded(work: Awaitable[T]) -> T:
         raise RuntimeError(f"it raised {reason(error)}") from error
 
 
-async def apart(work: Awaitable[T]) -> T:
+async def apart(work: Awaitable[T], *, seconds: float | None = None) -> T:
     """Await it in a task of its own, whose cancellations are its own affair.
 
     Cancelling the caller cancels the work, waits for it and always raises CancelledError, even if the work swallows it or fails:
     the count that `Task.cancelling` keeps cannot tell, as Python 3.11's task groups leave it raised. Raises Swallowed when the
-    work ends cancelled by itself.
+    work ends cancelled by itself, and OutOfTime after so many seconds, when it was cancelled and is over.
     """
-
-    task = asyncio.create_task(guarded(work))
-    ended = asyncio.Event()
-    task.add_done_callback(lambda _: ended.set())
+    loop = asyncio.get_running_loop()
+    task, ended = loop.create_task(guarded(work)), loop.create_future()
+    task.add_done_callback(lambda _: _settle(ended, is_late=False))
+    timer = None if seconds is None else loop.call_later(seconds, lambda: _settle(ended, is_late=True))
     try:
-        await ended.wait()
+        is_late = await ended
     except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # it was looked at; the cancellation goes before it
+        await _ended(task)
         raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+    if is_late:
+        await _ended(task)
+        raise OutOfTime("it takes too long")
     if task.cancelled():
         raise Swallowed("it was cancelled from within")
     return task.result()
+
+
+def _settle(ended: asyncio.Future[bool], *, is_late: bool) -> None:
+    if not ended.done():
+        ended.set_result(is_late)
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    """Cancel it and wait until it is over; what comes of it does not count any more."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # it was looked at
 
 
 async def in_time(call: Awaitable[T], *limits: Coroutine[Any, Any, object]) -> T:

@@ -246,24 +246,42 @@ async def test_what_the_body_raises_comes_through(store: FakeStore, clock: FakeC
                 raise error
 
 
-async def test_a_body_has_so_much_time_and_no_more(store: FakeStore, clock: FakeClock) -> None:
+@pytest.mark.parametrize("limit", [5, 45, 60, 65, 600])
+async def test_a_body_has_so_much_time_and_no_more(store: FakeStore, clock: FakeClock, limit: int) -> None:
     chore = await taken(store)
     reached = []
 
     async def body(seconds: float) -> None:
         async with Lease(store, CHORES, chore, clock=clock, seconds=30) as lease:
-            lease.limit(45)
+            lease.limit(limit)
             await clock.sleep(seconds)
             reached.append(seconds)
 
-    slow, quick = asyncio.create_task(body(46)), asyncio.create_task(body(44))
-    await clock.advance(46)
+    slow, quick = asyncio.create_task(body(limit + 1)), asyncio.create_task(body(limit - 1))
+    await clock.advance(limit + 1)
     with pytest.raises(OutOfTime):
         await slow
     await quick
-    assert reached == [44]
+    assert reached == [limit - 1]
     assert slow.cancelling() == 0
     assert clock.sleepers == 0
+
+
+async def test_a_body_that_let_its_record_go_has_no_more_time_either(store: FakeStore, clock: FakeClock) -> None:
+    chore = await taken(store)
+
+    async def body() -> None:
+        async with Lease(store, CHORES, chore, clock=clock, seconds=30) as lease:
+            lease.limit(600)
+            await give_back(store, CHORES, chore)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(body())
+    await clock.advance(599)
+    assert not task.done()
+    await clock.advance(1)
+    with pytest.raises(OutOfTime):
+        await task
 
 
 async def is_held_by_clock(store: FakeStore, clock: FakeClock) -> bool:

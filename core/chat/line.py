@@ -84,6 +84,13 @@ class Lane:
     edit_after: float = 0.0
     doubt: Doubt | None = None
     """About the first message."""
+    idle_since: float = 0.0
+    is_over: bool = False
+    """Nothing was to be done for a while: its task ends unless something came just now."""
+
+    @property
+    def is_idle(self) -> bool:
+        return not (self.messages or self.edits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,7 @@ class Line:
                         # Everything: what another holder left, and what was committed out of order.
                         await self._load("sending", "")
                         newest, look_at = await self._load("pending", ""), self._clock.monotonic() + LOOK_SECONDS
+                        self._end_idle()
                     elif is_behind:
                         newest = await self._load("pending", min(newest, moment_of(self._clock.now())))
                 except (Unavailable, OperatorMust) as away:
@@ -213,6 +221,14 @@ class Line:
             self._tasks.create_task(self._serve(conversation), name=f"lane {conversation}")
         return self._lanes[conversation]
 
+    def _end_idle(self) -> None:
+        """A timer for each lane and message would cost more than the message."""
+        longest = self._clock.monotonic() - IDLE_SECONDS
+        for lane in self._lanes.values():
+            if lane.is_idle and lane.idle_since <= longest:
+                lane.is_over = True
+                lane.woken.set()
+
     def show(self, card: Message, reply: Reply) -> None:
         """Make a card look like this, when the conversation's budget allows; a later call takes this one's place.
 
@@ -247,10 +263,11 @@ class Line:
                         await guarded(self._deliver_first(lane))
                     elif lane.edits:
                         await guarded(self._edit_one(lane))
+                    elif lane.is_over:
+                        return
                     else:
-                        await self._pause(lane, IDLE_SECONDS)
-                        if not (lane.messages or lane.edits):
-                            return
+                        lane.idle_since = self._clock.monotonic()
+                        await lane.woken.wait()
                 except (Unavailable, OperatorMust) as away:
                     log.warning("store away", account=self._platform.name, error=str(away))
                     await self._clock.sleep(AWAY_SECONDS)
@@ -591,8 +608,7 @@ class Trouble(Exception):
 async def asked(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """A platform's answer. Raises Retry, Refused, Gone, or Trouble for anything else, so that it is not taken for the store's."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await apart(call(*args, **kwargs))
+        return await apart(call(*args, **kwargs), seconds=ANSWER_SECONDS)
     except (Retry, Refused, Gone):
         raise
     except OperatorMust as must:

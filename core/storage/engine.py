@@ -19,6 +19,8 @@ def value_at(whole: Any, path: str) -> Any:
 
 def unique_values(kind: Kind[Any], whole: Any) -> list[tuple[str, str]]:
     """The unique keys of a document or of its record as (field, value), each once."""
+    if not kind.unique:
+        return []
     pairs: dict[tuple[str, str], None] = {}
     for path in kind.unique:
         value = value_at(whole, path)
