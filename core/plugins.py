@@ -82,6 +82,7 @@ class Plugins:
         self._hooks = hooks
         self._manager = _manager(hooks)
         self._infos: dict[str, PluginInfo] = {}
+        self._in_order: dict[str, list[pluggy.HookImpl]] = {}
         self._broken: dict[str, str] = {}
         self._modules: dict[str, str] = {}
         self._found: set[str] = set()
@@ -210,6 +211,7 @@ class Plugins:
         """Go on without a plugin that is loaded; what it registered before stays where it is."""
         if self._infos.pop(name, None) is not None:
             self._manager.unregister(name=name)
+            self._in_order.clear()
         self._break(name, why, error)
 
     async def answers(self, hook: str, *, seconds: float, **arguments: Any) -> AsyncIterator[Answer]:
@@ -272,6 +274,7 @@ class Plugins:
             self._break(name, reason(error), error)
             return
         self._infos[name] = PluginInfo(name=name, origin=origin, version=version, hooks=hooks)
+        self._in_order.clear()
         own = plugin.__name__ if inspect.ismodule(plugin) else type(plugin).__module__
         self._modules |= dict.fromkeys({module, own} - {""}, name)
         if package := getattr(sys.modules.get(own), "__package__", ""):
@@ -279,9 +282,11 @@ class Plugins:
 
     def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
         """In the order of loading; pluggy's own is the other way round."""
-        order = {name: n for n, name in enumerate(self._infos)}
-        found: list[pluggy.HookImpl] = getattr(self._manager.hook, hook).get_hookimpls()
-        return sorted(found, key=lambda one: (one.trylast - one.tryfirst, order[one.plugin_name]))
+        if hook not in self._in_order:
+            order = {name: n for n, name in enumerate(self._infos)}
+            found: list[pluggy.HookImpl] = getattr(self._manager.hook, hook).get_hookimpls()
+            self._in_order[hook] = sorted(found, key=lambda one: (one.trylast - one.tryfirst, order[one.plugin_name]))
+        return self._in_order[hook]
 
     def _call(self, implementation: pluggy.HookImpl, hook: str, arguments: Mapping[str, Any]) -> Answer:
         with self._traced(implementation, hook):

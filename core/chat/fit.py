@@ -86,6 +86,9 @@ def key_of(key: str, number: int) -> str:
 
 def _parts(reply: Reply, rows: Rows, capabilities: Capabilities) -> list[Part]:
     """Each message's text and media. The pictures come first, so that the words under them can carry the buttons."""
+    if not reply.media:
+        texts = split(_words(reply, (), capabilities), capabilities.text, capabilities.dialect)
+        return [(text, ()) for text in texts or ([_paragraph(BUTTONS_ALONE)] if rows else [])]
     shown, left_out = _shown(reply.media, capabilities)
     albums = list(_albums(shown, capabilities.album))
     words = _words(reply, left_out, capabilities)
@@ -100,10 +103,10 @@ def _parts(reply: Reply, rows: Rows, capabilities: Capabilities) -> list[Part]:
 
 
 def _words(reply: Reply, left_out: Iterable[str], capabilities: Capabilities) -> Document:
-    said = document(reply.text).blocks
+    said = document(reply.text)
     notes = tuple(Paragraph((Text(note),)) for note in left_out)
     choices = () if _has_room(reply.buttons, capabilities.buttons) else _as_text(_flattened(reply.buttons))
-    return Document((*said, *notes, *choices))
+    return Document((*said.blocks, *notes, *choices)) if notes or choices else said
 
 
 def _is_caption(words: Document, capabilities: Capabilities) -> bool:

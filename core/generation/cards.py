@@ -60,7 +60,7 @@ class Cards:
 
     async def run(self) -> None:
         """Until cancelled."""
-        changes = self._store.changes(JOBS, MESSAGES)
+        changes = self._store.changes(JOBS)
         while True:
             try:
                 open_jobs = await self._draw_all()

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from ..clock import Clock, SystemClock, to_millisecond
+from ..clock import Clock, SystemClock
 from ..errors import Exists, OperatorMust, Stale, Unavailable
 from ..storage import (
     Changes,
@@ -71,6 +72,8 @@ class _Index:
     def __init__(self, kind: Kind[Any], asked: Asked, rows: Iterator[_Row]) -> None:
         self._kind = kind
         self._equal, self._order = asked
+        # Twice as quick as going down a path, where the record has all that is on it.
+        self._values = attrgetter(*self._equal, self._order or "key")
         self._where: dict[str, _Where] = {}
         self._places: dict[tuple[Any, ...], list[tuple[Any, str]]] = {}
         self.moved: dict[str, None] = {}
@@ -105,9 +108,13 @@ class _Index:
     def _of(self, row: _Row) -> _Where | None:
         """None when it is in no answer."""
         whole = row.whole(self._kind)
-        values = tuple([plain(value_at(whole, path)) for path in self._equal])
-        order = plain(value_at(whole, self._order)) if self._order else ""
-        return None if order is None else (values, (order, row.key))
+        try:
+            *equal, order = self._values(whole) if self._equal else (self._values(whole),)
+        except AttributeError:  # a document, or a path that leads nowhere
+            *equal, order = (value_at(whole, path) for path in (*self._equal, self._order or "key"))
+        if order is None:
+            return None
+        return tuple(map(plain, equal)), (plain(order) if self._order else "", row.key)
 
 
 @dataclass(slots=True)
@@ -163,7 +170,7 @@ class _FakeTx:
     @property
     def now(self) -> datetime:
         if self._now is None:
-            self._now = to_millisecond(self._clock.now())
+            self._now = self._clock.now()
         return self._now
 
     @property
