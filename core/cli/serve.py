@@ -1,7 +1,6 @@
 """`chatelier run`: the gateway itself."""
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from .. import collector
 from ..gateway import Runtime
 from ..http.application import application
 from ..http.server import serve as serve_http
@@ -30,8 +30,7 @@ async def _run(config: Path | None) -> None:
             for problem in runtime.settings.problems:
                 log.warning("problem", problem=problem)
             click.echo(f"Chatelier is on {address}")
-            # What the program is made of stays; the collector need not go through it each time, while everybody waits.
-            gc.freeze()
+            collector.settle()
             await runtime.serve(stop)
 
 
