@@ -3,9 +3,10 @@
 from .cache import Cache
 from .engine import claimed, drive, revised, unique_values, value_at
 from .hints import Hints
+from .moments import Time
 from .questions import Question
 from .reading import Sieve, Stored, unreadable
-from .records import Kind, L, Leased, Query, R, Record, Scalar, Time, Unreadable, plain
+from .records import Kind, L, Leased, Query, R, Record, Scalar, Unreadable, plain
 from .store import Changes, Copyable, Reads, Store, StoreOpener, Tx
 
 __all__ = [

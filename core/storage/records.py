@@ -4,25 +4,17 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from math import isfinite
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import ConfigDict, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from ..errors import OperatorMust
-
-
-@lru_cache(maxsize=1_024)
-def as_text(moment: datetime) -> str:
-    """`2026-11-22T14:00:00.000Z`: always of one length, so that texts sort as the moments pass."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
-Time = Annotated[datetime, PlainSerializer(as_text, return_type=str, when_used="json")]
-"""The type of every moment in a record: aware UTC, kept to the millisecond."""
+from .exact import exactly
+from .moments import Time, as_text
 
 Scalar = str | int | float | bool | datetime | None
 """What a query can compare."""
@@ -133,7 +125,10 @@ class Kind(Generic[R]):
         """The record as JSON text, and as it will be read from there. Raises ValueError as `dump` does."""
         if not record.extra:
             with suppress(PydanticSerializationError, ValidationError):
-                text = adapter(self.record).dump_json(record, exclude=_EXTRA)
+                text = adapter(self.record).dump_json(record, exclude=_EXTRA, warnings="error")
+                is_exact = exactly(self.record)
+                if is_exact is None or is_exact(record):
+                    return text.decode(), record
                 read: R = adapter(self.record).validate_json(text)
                 # It is another one where JSON has no word for a number, and where a moment is cut to the millisecond.
                 if read == record:
