@@ -25,7 +25,7 @@ from typing import Any, cast
 import aiohttp
 
 from chatelier import Attempt, Ended, Input, Store, SystemClock, Workflow
-from chatelier.core import collector, log
+from chatelier.core import interpreter, log
 from chatelier.core.registered import KINDS
 from chatelier.plugins.comfyui.server import ComfyServer
 from chatelier.plugins.comfyui.settings import ServerSettings
@@ -389,7 +389,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where all files go; a temporary folder by default")
     asked = parser.parse_args()
     log.configure("ERROR", stream=sys.stderr)
-    collector.settle()  # as `chatelier run` does
+    interpreter.settle()  # as `chatelier run` does
     with tempfile.TemporaryDirectory(prefix="chatelier-bench-", dir=asked.folder) as kept:
         folder, gateway = Path(kept), Gateway()
         peers = (

@@ -38,7 +38,7 @@ from chatelier import (
     Store,
     SystemClock,
 )
-from chatelier.core import collector, log
+from chatelier.core import interpreter, log
 from chatelier.core.registered import KINDS
 from chatelier.plugins.sqlite import open_sqlite
 from chatelier.testing import FakeStore, Parts, running
@@ -215,7 +215,7 @@ def main() -> None:
     )
     asked = parser.parse_args()
     log.configure("WARNING", stream=sys.stderr)
-    collector.settle()  # as `chatelier run` does
+    interpreter.settle()  # as `chatelier run` does
     messages, rows = 100 if asked.quick else asked.messages, []
     print(
         f"{messages} messages a figure; Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from chatelier import Attempt, Blob, Ended, Gone, Outgoing, Said, Store, SystemClock, Tx
-from chatelier.core import collector, log
+from chatelier.core import interpreter, log
 from chatelier.core.registered import KINDS
 from chatelier.plugins.sqlite import open_sqlite
 from chatelier.testing import PICTURE, FakeBackend, FakePlatform, Parts, running
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the databases go; a temporary folder by default")
     asked = parser.parse_args()
     log.configure("WARNING", stream=sys.stderr)
-    collector.settle()  # as `chatelier run` does
+    interpreter.settle()  # as `chatelier run` does
     print(f"{asked.jobs} jobs of {asked.people} people on {asked.backends} fake servers", end="; ")
     print(f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}", flush=True)
     with tempfile.TemporaryDirectory(prefix="chatelier-bench-", dir=asked.folder) as folder:

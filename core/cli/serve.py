@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from .. import collector
+from .. import interpreter
 from ..gateway import Runtime
 from ..http.application import application
 from ..http.server import serve as serve_http
@@ -30,7 +30,7 @@ async def _run(config: Path | None) -> None:
             for problem in runtime.settings.problems:
                 log.warning("problem", problem=problem)
             click.echo(f"Chatelier is on {address}")
-            collector.settle()
+            interpreter.settle()
             await runtime.serve(stop)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..values import replace
-from .ledger import EXPIRED, HOLDS, REVENUE, WRITTEN_OFF, Books, Hold, Part, Posting, is_allowance
+from .ledger import EXPIRED, REVENUE, WRITTEN_OFF, Books, Hold, Part, Posting, is_allowance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ async def set_aside(books: Books, order: str, sources: Sequence[str], amount: in
     ]
     if postings:
         await books.post(f"hold:{order}", "hold", postings, actor=actor, order=order)
-    await books.tx.insert(HOLDS, Hold(key=order, parts=tuple(parts), cycle=books.cycle, created=books.tx.now))
+    books.keep(Hold(key=order, parts=tuple(parts), cycle=books.cycle, created=books.tx.now))
 
 
 async def capture(
@@ -47,7 +47,7 @@ async def capture(
 ) -> Charged:
     """A job is paid: of its share of the hold first, then of what the sources have, and the rest is written off. Once."""
     key = f"capture:{job}"
-    hold = await books.tx.get(HOLDS, order)
+    hold = await books.hold(order)
     if hold is None or not cost or await books.has(key):
         return Charged(cost=0, written_off=0)
     held = list(_first(hold.parts, min(share, cost)))
@@ -60,7 +60,7 @@ async def capture(
         postings.append(Posting(account=WRITTEN_OFF, amount=-lost))
     postings.append(Posting(account=REVENUE, amount=cost))
     await books.post(key, "capture", postings, actor=actor, order=order, job=job)
-    await books.tx.replace(HOLDS, replace(hold, parts=_without(hold.parts, held)))
+    books.keep(replace(hold, parts=_without(hold.parts, held)))
     return Charged(cost=cost, written_off=lost)
 
 
@@ -70,7 +70,7 @@ async def release(books: Books, order: str, key: str, amount: int, *, job: str =
     key: the job's or the order's. What would lift an allowance above its maximum expires.
     """
     entered = f"release:{key}"
-    hold = await books.tx.get(HOLDS, order)
+    hold = await books.hold(order)
     if hold is None or amount <= 0 or not hold.left or await books.has(entered):
         return
     back = list(_first(tuple(reversed(hold.parts)), amount))
@@ -87,16 +87,16 @@ async def release(books: Books, order: str, key: str, amount: int, *, job: str =
         if surplus:
             postings.append(Posting(account=EXPIRED, amount=surplus))
     await books.post(entered, "release", postings, order=order, job=job)
-    await books.tx.replace(HOLDS, replace(hold, parts=_without(hold.parts, back)))
+    books.keep(replace(hold, parts=_without(hold.parts, back)))
 
 
 async def finish(books: Books, order: str) -> None:
     """The order is closed: whatever is left goes back, and the hold with it."""
-    hold = await books.tx.get(HOLDS, order)
+    hold = await books.hold(order)
     if hold is None:
         return
     await release(books, order, order, hold.left)
-    await books.tx.delete(HOLDS, order)
+    books.drop(order)
 
 
 async def _from_free(books: Books, sources: Sequence[str], amount: int) -> list[Part]:

@@ -162,7 +162,7 @@ HOLDS = Kind(name="holds", record=Hold, queries=(Query((), "key"),))
 
 @dataclass(slots=True)
 class Books:
-    """The ledger in one transaction. `async with` writes the balances at its end, each once.
+    """The ledger in one transaction. `async with` writes the balances and the holds at its end, each once.
 
     allowances: rules by account; of others the one known last counts. cycle: seconds of one. instead: accounts that others took
     the place of: what was set aside there is spent from there, but nothing comes back to it.
@@ -174,6 +174,8 @@ class Books:
     instead: Mapping[str, str] = field(default_factory=dict)
     _balances: dict[str, Balance] = field(default_factory=dict)
     _changed: set[str] = field(default_factory=set)
+    _holds: dict[str, Hold | None] = field(default_factory=dict)
+    _held: dict[str, Hold | None] = field(default_factory=dict)
 
     async def __aenter__(self) -> Self:
         return self
@@ -191,6 +193,20 @@ class Books:
             if is_allowance(account):
                 found = await self._refilled(found)
         return found
+
+    async def hold(self, order: str) -> Hold | None:
+        """What is set aside for an order, as it is now."""
+        if order not in self._holds:
+            self._holds[order] = self._held[order] = await self.tx.get(HOLDS, order)
+        return self._holds[order]
+
+    def keep(self, hold: Hold) -> None:
+        """It is this from now on."""
+        self._holds[hold.key] = hold
+
+    def drop(self, order: str) -> None:
+        """Nothing is set aside for it any more."""
+        self._holds[order] = None
 
     async def _refilled(self, balance: Balance) -> Balance:
         rule = self.allowance(balance)
@@ -264,6 +280,16 @@ class Books:
             )
             self._balances[account] = stored
         self._changed.clear()
+        for order, hold in self._holds.items():
+            before = self._held.get(order)
+            if hold is None:
+                await self.tx.delete(HOLDS, order)
+            elif before is None:
+                await self.tx.insert(HOLDS, hold)
+            elif hold != before:
+                await self.tx.replace(HOLDS, hold)
+        self._holds.clear()
+        self._held.clear()
 
 
 def seal_of(entry: Entry) -> str:

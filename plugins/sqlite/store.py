@@ -266,6 +266,9 @@ class SqliteStore:
         """Until nothing waits any more."""
         try:
             while self._waiting:
+                if self._syncing is not None:
+                    # What comes meanwhile shares the next commit; its own wait for the disk could not begin sooner anyway.
+                    await asyncio.wait({self._syncing})
                 async with self._has_writer:
                     if is_free := self._begin():
                         self._write()
