@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
-from ..clock import Clock
+from ..clock import Clock, Timer
 from ..errors import OperatorMust, Unavailable
 from .records import Kind, Record
 
@@ -26,35 +26,39 @@ class Hints:
         self.clock = clock
         self._look = look
         self._moves: dict[str, int] = {}
-        self._waiting: dict[asyncio.Event, frozenset[str]] = {}
-        self._watches: WeakSet[Watch] = WeakSet()
+        self._waiting: dict[asyncio.Future[None], frozenset[str]] = {}
+        self._watches: dict[str, WeakSet[Watch]] = {}
         self._looked_at = float("-inf")
+        self._alarm: Timer | None = None
+        self._alarm_at = float("inf")
 
     def moved(self, names: Collection[str]) -> None:
         """Records of these kinds are others now."""
         for name in names:
             self._moves[name] = self._moves.get(name, 0) + 1
         for woken, watched in self._waiting.items():
-            if not (woken.is_set() or watched.isdisjoint(names)):
-                woken.set()
+            if not (woken.done() or watched.isdisjoint(names)):
+                woken.set_result(None)
 
     def inserted(self, records: Sequence[tuple[str, Record]]) -> None:
         """These are new, each with the name of its kind, in the order of their commits; and they are durable."""
         names = {name for name, _ in records}
-        for watch in self._watches if names else ():
+        for watch in {watch for name in names & self._watches.keys() for watch in self._watches[name]}:
             watch.note(records)
         self.moved([_new(name) for name in names])
 
     def moved_elsewhere(self, names: Collection[str]) -> None:
         """Another process may have done anything with these kinds."""
-        for watch in self._watches:
-            watch.lose(names)
+        for name in self._watches.keys() & names:
+            for watch in self._watches[name]:
+                watch.lose()
         self.moved({*names, *map(_new, names)})
 
     def watch(self, kinds: Iterable[Kind[Any]], *, inserted: bool) -> "Watch":
-        watch = Watch(self, tuple(kind.name for kind in kinds), inserted=inserted)
-        if inserted:
-            self._watches.add(watch)
+        names = tuple(kind.name for kind in kinds)
+        watch = Watch(self, names, inserted=inserted)
+        for name in names if inserted else ():
+            self._watches.setdefault(name, WeakSet()).add(watch)
         return watch
 
     def count(self, names: Iterable[str]) -> int:
@@ -70,14 +74,33 @@ class Hints:
 
     async def pause(self, names: frozenset[str], seconds: float) -> None:
         """Until something of these kinds moves, it is time to look again, or the seconds are over."""
-        woken = asyncio.Event()
-        timer = self.clock.call_later(seconds if self._look is None else min(seconds, LOOK_SECONDS), woken.set)
+        woken = asyncio.get_running_loop().create_future()
         self._waiting[woken] = names
+        self._set_alarm(seconds if self._look is None else min(seconds, LOOK_SECONDS))
         try:
-            await woken.wait()
+            await woken
         finally:
             del self._waiting[woken]
-            timer.cancel()
+            if not self._waiting:
+                self._stop_alarm()
+
+    def _set_alarm(self, seconds: float) -> None:
+        """One timer for all: it wakes whoever waits, and who came for a later moment waits on."""
+        at = self.clock.monotonic() + seconds
+        if at < self._alarm_at:
+            self._stop_alarm()
+            self._alarm, self._alarm_at = self.clock.call_later(seconds, self._ring), at
+
+    def _ring(self) -> None:
+        self._stop_alarm()
+        for woken in self._waiting:
+            if not woken.done():
+                woken.set_result(None)
+
+    def _stop_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = None, float("inf")
 
 
 def _new(name: str) -> str:
@@ -103,9 +126,9 @@ class Watch:
         else:
             self._fresh += mine
 
-    def lose(self, names: Collection[str]) -> None:
-        if any(name in names for name in self._kinds):
-            self._is_all = False
+    def lose(self) -> None:
+        """Others may be new that nobody here knows of."""
+        self._is_all = False
 
     def fresh(self) -> tuple[Sequence[Record], bool]:
         answer = self._fresh, self._is_all
