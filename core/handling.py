@@ -489,4 +489,4 @@ async def _ask(
     async def work(tx: Tx) -> None:
         await ask(tx, call.person.key, where, command.name, option.name, values, more=more, key=key, menu=menu)
 
-    await call.ask(work, question(option, key))
+    await call.ask(work, question(option, key, call.runtime.capabilities(call.chat).buttons))

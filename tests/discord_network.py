@@ -14,7 +14,7 @@ from chatelier.platforms.discord.records import KINDS
 from chatelier.platforms.discord.settings import AccountSettings
 from chatelier.testing import Network, ScriptedGateway, Visible
 from networks import on_line
-from peers.discord import DiscordPeer, seen, too_many
+from peers.discord import DiscordPeer, labels_of, seen, too_many
 
 GUILD, SQUARE, CORNER = 5_000, 5_100, 5_101
 """A server, a channel of it, and a thread in that."""
@@ -69,16 +69,14 @@ class OnDiscord:
                 id=message["id"],
                 text=seen(message["content"]),
                 media=tuple(self._peer.bytes_of(message)),
-                buttons=tuple(each["label"] for row in message["components"] for each in row["components"]),
+                buttons=labels_of(message),
             )
             for message in self._peer.public(self._channel)
         ]
 
     async def press(self, message_id: str, label: str) -> None:
         message = self._peer.messages[int(message_id)]
-        buttons = [each for row in message["components"] for each in row["components"]]
-        custom_id = next(each["custom_id"] for each in buttons if each["label"] == label)
-        self._pressed = self._peer.presses(message, custom_id, by=ADA)
+        self._pressed = self._peer.presses_on(message, label, by=ADA)
 
     async def acknowledged(self) -> None:
         await self._peer.until(lambda: self._pressed.first)

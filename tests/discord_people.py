@@ -9,7 +9,7 @@ from chatelier.platforms.discord import Plugin as DiscordPlugin
 from chatelier.testing import FakeBackend, Parts
 from discord_network import ADA, GUILD, SQUARE, discord_account
 from gateways import PATIENCE
-from peers.discord import DiscordPeer
+from peers.discord import DiscordPeer, labels_of
 from peers.discord import seen as read
 from people import WORKFLOWS, Network, Person, Seen, gateway
 
@@ -37,8 +37,7 @@ class OnDiscord:
 
     async def presses(self, seen: Seen, label: str) -> None:
         await self.until(lambda: self._peer.is_heard)
-        buttons = [each for row in seen.native["components"] for each in row["components"]]
-        self._peer.presses(seen.native, next(each["custom_id"] for each in buttons if label in each["label"]), by=ADA)
+        self._peer.presses_on(seen.native, label, by=ADA)
 
     async def fills(self, option: str, value: str) -> None:
         await self.until(lambda: len(self._peer.modals) > self._filled)
@@ -51,7 +50,7 @@ class OnDiscord:
         return [
             Seen(
                 read(each["content"]),
-                tuple(button["label"] for row in each["components"] for button in row["components"]),
+                labels_of(each),
                 each,
             )
             for each in self._peer.sent(self._channel, by=ADA)

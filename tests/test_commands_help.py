@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from chatelier import Choice, FileRef, Option, Value
+from chatelier import ButtonRules, Choice, FileRef, Option, Value
 from chatelier.core.chat.dialects import PLAIN
 from chatelier.core.chat.markup import document
 from chatelier.core.commands.complete import complete
@@ -197,15 +197,35 @@ def test_a_form_asks_for_everything_with_what_is_known_filled_in() -> None:
 
 
 def test_a_question_says_what_may_be_answered() -> None:
-    assert plain(question(PROMPT, "k").text) == "What should prompt be?"
+    assert plain(question(PROMPT, "k", ButtonRules()).text) == "What should prompt be?"
     assert (
-        plain(question(IMAGE, "k").text) == "Please send a picture for image (The picture to change), or a link to one."
+        plain(question(IMAGE, "k", ButtonRules()).text)
+        == "Please send a picture for image (The picture to change), or a link to one."
     )
     assert (
-        plain(question(WIDTH, "k").text)
+        plain(question(WIDTH, "k", ButtonRules()).text)
         == "What should width be? Please answer with a whole number from 64 to 2048 in steps of 8."
     )
-    assert plain(question(STYLE, "k").text).endswith("Please answer with one of photo, dark_ink, Oil.")
-    assert plain(question(TILED, "k").text).endswith("Please answer with yes or no.")
+    assert plain(question(STYLE, "k", ButtonRules()).text).endswith("Please answer with one of photo, dark_ink, Oil.")
+    assert plain(question(TILED, "k", ButtonRules()).text).endswith("Please answer with yes or no.")
     labelled = Option(name="x_y", label="*Strength*", type="number", description="How much.")
-    assert plain(question(labelled, "k").text) == "What should *Strength* be (How much)? Please answer with a number."
+    assert (
+        plain(question(labelled, "k", ButtonRules()).text)
+        == "What should *Strength* be (How much)? Please answer with a number."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "choices", "buttons"),
+    [
+        (ButtonRules(per_row=8, total=100), 24, 24),
+        (ButtonRules(per_row=8, total=100), 25, 0),
+        (ButtonRules(per_row=5, total=100, menus=True), 100, 100),
+        (ButtonRules(per_row=5, total=100, menus=True), 101, 0),
+    ],
+)
+def test_many_answers_have_buttons_where_a_network_makes_menus_of_them(
+    rules: ButtonRules, choices: int, buttons: int
+) -> None:
+    models = Option(name="model", type="choice", choices=tuple(Choice(value=f"m{n}") for n in range(choices)))
+    assert sum(map(len, question(models, "k", rules).buttons)) == buttons

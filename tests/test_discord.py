@@ -46,7 +46,7 @@ from chatelier.platforms.discord.records import KINDS
 from chatelier.testing import ScriptedGateway
 from discord_network import ADA, CORNER, GUILD, SQUARE, discord_account, discord_peer, png
 from networks import on_line
-from peers.discord import BOT, EPHEMERAL, DiscordPeer, Waiting, seen, too_many
+from peers.discord import BOT, EPHEMERAL, DiscordPeer, Waiting, labels_of, seen, too_many
 
 
 class Desk:
@@ -509,6 +509,39 @@ async def test_a_press_just_stops_turning_unless_its_answer_is_private(desk: Des
     await desk.account.send(desk.to(event, "pressed", private=private))
     await desk.account.send(desk.to(event, "for you", private=True))
     assert desk.public() == ["choose"] + ([] if private else ["pressed"])
+
+
+async def shown(desk: Desk, buttons: tuple[tuple[Button, ...], ...]) -> dict[str, Any]:
+    event = await desk.said("x", channel=SQUARE)
+    reply = Reply(text="choose", buttons=buttons)
+    (part,) = fit(reply, token(), event.chat, desk.account.capabilities(event.chat), native={})
+    return desk.peer.messages[int((await desk.account.send(part)).ids[0])]
+
+
+@pytest.mark.parametrize("count", [26, 60, 100])
+async def test_what_is_too_much_for_buttons_stands_in_menus(desk: Desk, count: int) -> None:
+    choices = tuple((Button(label=f"model {n}.", payload=f"q.k.{n}"),) for n in range(count))
+    message = await shown(desk, ((Button(label="Help", url="https://example.org"),), *choices[:-1]))
+    assert {each["type"] for row in message["components"][:-1] for each in row["components"]} == {3}
+    assert set(labels_of(message)) == {"Help", *[f"model {n}." for n in range(count - 1)]}
+    waiting = desk.peer.presses_on(message, f"model {count - 2}.")
+    event = await desk.event()
+    assert event.body == Pressed(payload=f"q.k.{count - 2}", message_id=message["id"])
+    await desk.peer.until(lambda: waiting.first)
+
+
+async def test_rows_of_few_buttons_are_filled_up(desk: Desk) -> None:
+    message = await shown(desk, tuple((Button(label=f"{n}.", payload=f"a.{n}"),) for n in range(8)))
+    assert [len(row["components"]) for row in message["components"]] == [5, 3]
+
+
+@pytest.mark.parametrize("count", [3, 30])
+async def test_two_buttons_that_carry_the_same_are_both_there_and_carry_it(desk: Desk, count: int) -> None:
+    message = await shown(desk, tuple((Button(label=f"button {n}.", payload="a.same"),) for n in range(count)))
+    for label in ("button 0.", f"button {count - 1}."):
+        desk.peer.presses_on(message, label)
+        event = await desk.event()
+        assert event.body == Pressed(payload="a.same", message_id=message["id"])
 
 
 FIELDS = (

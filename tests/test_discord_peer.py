@@ -46,9 +46,23 @@ def rows(count: int, row: int, *, label: str = "x", custom_id: str = "") -> list
     return [{"type": 1, "components": every[start : start + row]} for start in range(0, count, row)]
 
 
+def menu(count: int, *, label: str = "x", value: str = "", custom_id: str = "c", **more: Any) -> dict[str, Any]:
+    options = [{"label": label, "value": value or f"v{n}"} for n in range(count)]
+    return {"type": 1, "components": [{"type": 3, "custom_id": custom_id, "options": options, **more}]}
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
+        ({"content": "x", "components": [menu(26)]}, 50035),
+        ({"content": "x", "components": [menu(0)]}, 50035),
+        ({"content": "x", "components": [menu(1, label="x" * 101)]}, 50035),
+        ({"content": "x", "components": [menu(1, value="x" * 101)]}, 50035),
+        ({"content": "x", "components": [menu(2, value="same")]}, 50035),
+        ({"content": "x", "components": [menu(1, custom_id="x" * 101)]}, 50035),
+        ({"content": "x", "components": [menu(1, placeholder="x" * 151)]}, 50035),
+        ({"content": "x", "components": [menu(1), menu(1)]}, 50035),
+        ({"content": "x", "components": [menu(1, custom_id=f"c{n}") for n in range(6)]}, 50035),
         ({"content": "x" * 2_001}, 50035),
         ({"content": " "}, 50006),
         ({"content": "x", "embeds": [{}] * 11}, 50035),

@@ -32,12 +32,16 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ButtonRules:
-    """per_row and total: counts, 0 for no buttons (they become numbered text). label: characters. payload: bytes."""
+    """per_row and total: counts, 0 for no buttons (they become numbered text). label: characters. payload: bytes.
+
+    menus: many of them take little room, as they are the choices of menus.
+    """
 
     per_row: int = 0
     total: int = 0
     label: int = 64
     payload: int = 64
+    menus: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ..chat.buttons import Picked
+from ..chat.capabilities import ButtonRules
 from ..chat.markup import escape
 from ..chat.messages import Button, Choice, FileRef, Form, Option, Reply, Value
 from ..values import replace
@@ -11,7 +12,7 @@ from .command import Command
 
 YES_OR_NO = (Choice(value="yes", label=words.YES), Choice(value="no", label=words.NO))
 MOST_BUTTONS = 24
-"""Who has the choice of more types it: that many buttons fill a phone."""
+"""Who has the choice of more types it, unless the network has menus: that many buttons fill a phone."""
 PER_ROW = 3
 
 
@@ -38,12 +39,12 @@ def form_for(command: Command, values: Mapping[str, Value | None], key: str) -> 
     return Form(key=key, title=command.summary, fields=fields, values=known)
 
 
-def question(option: Option, key: str) -> Reply:
+def question(option: Option, key: str, rules: ButtonRules) -> Reply:
     """Asks for one option; the next message answers it, or where there are few answers a button. key: of the open question."""
-    choices = choices_of(option)
+    choices, most = choices_of(option), rules.total if rules.menus else MOST_BUTTONS
     buttons = [
         Button(label=choice.label or choice.value, payload=Picked(key=key, n=n).payload)
-        for n, choice in enumerate(choices if len(choices) <= MOST_BUTTONS else ())
+        for n, choice in enumerate(choices if len(choices) <= most else ())
     ]
     rows = tuple(tuple(buttons[start : start + PER_ROW]) for start in range(0, len(buttons), PER_ROW))
     return Reply(text=escape(words.question(option)), buttons=rows)

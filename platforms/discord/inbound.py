@@ -9,6 +9,7 @@ from chatelier import Called, ChatRef, Event, FileRef, Pressed, Said, Value
 
 from . import words
 from .commands import ATTACHMENT, MESSAGE, MORE
+from .components import payload_of
 
 
 def handle(user_id: int | str) -> str:
@@ -179,8 +180,8 @@ def _on_message(data: Mapping[str, Any], account: str) -> Said | Pressed | None:
 
 def _info_buttons(message: Mapping[str, Any]) -> Iterator[str]:
     buttons = [each for row in message.get("components", ()) for each in row.get("components", ())]
-    return (str(each["custom_id"]) for each in buttons if words.INFO in each.get("label", "") and "custom_id" in each)
+    return (payload_of(each) for each in buttons if words.INFO in each.get("label", "") and "custom_id" in each)
 
 
 def pressed(data: Mapping[str, Any], message_id: int | None) -> Pressed:
-    return Pressed(payload=str(data.get("custom_id", "")), message_id=str(message_id or ""))
+    return Pressed(payload=payload_of(data), message_id=str(message_id or ""))

@@ -8,6 +8,12 @@ TEXT = 2_000
 ALBUM = 10
 ALT = 1_024
 LABEL, CUSTOM_ID = 80, 100
+ROWS, PER_ROW, MENU = 5, 5, 25
+"""Rows of a message, buttons in one of them, and choices of the menu that may stand there instead."""
+BUTTONS = (ROWS - 1) * MENU
+"""What menus can hold, beside a row of links."""
+AGAIN = 4
+"""Characters that are kept free at the end of an id, for a number."""
 COMMANDS, OPTIONS, CHOICES = 100, 25, 25
 SUMMARY, CHOICE = 100, 100
 DEFINITION = 8_000
@@ -47,7 +53,7 @@ def capabilities(upload: int = UPLOAD_BYTES) -> Capabilities:
         dialect=DiscordDialect(),
         text=TEXT,
         caption=TEXT,
-        buttons=ButtonRules(per_row=5, total=25, label=LABEL, payload=CUSTOM_ID),
+        buttons=ButtonRules(per_row=PER_ROW, total=BUTTONS, label=LABEL, payload=CUSTOM_ID - AGAIN, menus=True),
         album=ALBUM,
         edit_text=True,
         edit_media=True,

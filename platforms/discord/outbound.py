@@ -7,14 +7,12 @@ from typing import Any
 
 import discord
 
-from chatelier import Button, Media, Outgoing
+from chatelier import Media, Outgoing
 
+from .components import rows
 from .dialect import DiscordDialect
 from .limits import ALT
 
-BUTTON_ROW, BUTTON = 1, 2
-STYLES = {"primary": 1, "normal": 2, "danger": 4}
-LINK_STYLE = 5
 NO_PREVIEWS, ONLY_FOR_ONE = 1 << 2, 1 << 6
 """Flags of a message."""
 _DIALECT = DiscordDialect()
@@ -41,16 +39,6 @@ def sending(message: Outgoing) -> dict[str, Any]:
     if message.reply_to.isdecimal():
         made["message_reference"] = {"message_id": message.reply_to, "fail_if_not_exists": False}
     return made
-
-
-def rows(buttons: Sequence[Sequence[Button]]) -> list[dict[str, Any]]:
-    return [{"type": BUTTON_ROW, "components": [_button(each) for each in row]} for row in buttons]
-
-
-def _button(button: Button) -> dict[str, Any]:
-    if button.url:
-        return {"type": BUTTON, "style": LINK_STYLE, "label": button.label, "url": button.url}
-    return {"type": BUTTON, "style": STYLES[button.style], "label": button.label, "custom_id": button.payload}
 
 
 def _name(media: Media) -> str:

@@ -36,3 +36,7 @@ NOT_INVITED = "The bot is in no server yet: invite it with the link of docs/disc
 
 def form(title: str, first: str) -> str:
     return f"{title}: press the button, or just send the {first}."
+
+
+def menu(first: int, last: int) -> str:
+    return f"Choose one ({first} to {last})"

@@ -34,6 +34,7 @@ EPOCH_MS = 1_420_070_400_000
 CONTENT, EMBEDS, FILES, ROWS, PER_ROW, CUSTOM_ID, LABEL, ALT = 2_000, 10, 10, 5, 5, 100, 80, 1_024
 TITLE, INPUTS, INPUT_TEXT, INPUT_LABEL = 45, 5, 4_000, 45
 COMMANDS, OPTIONS, CHOICES, DEFINITION = 100, 25, 25, 8_000
+MENU, CHOICE, PLACEHOLDER = 25, 100, 150
 ACKNOWLEDGE_SECONDS, TOKEN_SECONDS, NONCE_SECONDS = 3.0, 900.0, 300.0
 UPLOAD = 10 << 20
 MESSAGE_CONTENT = 1 << 15
@@ -337,6 +338,23 @@ class DiscordPeer:
         data = {"custom_id": custom_id, "component_type": 2}
         where.setdefault("channel", int(message["channel_id"]))
         return self.interact(3, data, message=message, **where)
+
+    def chooses(self, message: Data, custom_id: str, value: str, **where: Any) -> Waiting:
+        """One of a menu's choices."""
+        data = {"custom_id": custom_id, "component_type": 3, "values": [value]}
+        where.setdefault("channel", int(message["channel_id"]))
+        return self.interact(3, data, message=message, **where)
+
+    def presses_on(self, message: Data, label: str, **where: Any) -> Waiting:
+        """The button or the choice with this label, or one that it is a part of."""
+        shown = [each for row in message["components"] for each in row["components"]]
+        for each in shown:
+            if label in each.get("label", ""):
+                return self.presses(message, each["custom_id"], **where)
+            for option in each.get("options", ()):
+                if label in option["label"]:
+                    return self.chooses(message, each["custom_id"], option["value"], **where)
+        raise AssertionError(f"no {label!r} in {shown}")
 
     def submits(self, values: Mapping[str, Any], **where: Any) -> Waiting:
         """Fills in the newest modal: what is not given stays as it is."""
@@ -721,7 +739,9 @@ class DiscordPeer:
                 raise invalid("components", f"Must be between 1 and {PER_ROW} in length.")
             for each in row["components"]:
                 id_ = each.get("custom_id", "")
-                if not 1 <= len(each.get("label", "")) <= LABEL:
+                if each.get("type") == 3:
+                    _check_menu(row, each)
+                elif not 1 <= len(each.get("label", "")) <= LABEL:
                     raise invalid("label", f"Must be between 1 and {LABEL} in length.")
                 if each.get("style") != 5 and not 1 <= len(id_) <= CUSTOM_ID:
                     raise invalid("custom_id", f"Must be between 1 and {CUSTOM_ID} in length.")
@@ -992,3 +1012,25 @@ def seen(markdown: str) -> str:
                 read.append(sign)
             at, fresh = at + 1, sign == "\n"
     return "".join(read)
+
+
+def labels_of(message: Data) -> tuple[str, ...]:
+    """Of its buttons, and of the choices in its menus."""
+    shown = [each for row in message["components"] for each in row["components"]]
+    return tuple(one["label"] for each in shown for one in (each.get("options", ()) if each["type"] == 3 else (each,)))
+
+
+def _check_menu(row: Data, menu: Data) -> None:
+    """It stands alone in its row; 25 choices with values of their own."""
+    options = menu.get("options", ())
+    values = [option.get("value", "") for option in options]
+    if len(row["components"]) > 1:
+        raise invalid("components", "The component dimensions of this row are not valid.")
+    if not 1 <= len(options) <= MENU:
+        raise invalid("options", f"Must be between 1 and {MENU} in length.")
+    if len(menu.get("placeholder", "")) > PLACEHOLDER:
+        raise invalid("placeholder", f"Must be {PLACEHOLDER} or fewer in length.")
+    if any(not 1 <= len(text) <= CHOICE for option in options for text in (option.get("label", ""), option["value"])):
+        raise invalid("options", f"Must be between 1 and {CHOICE} in length.")
+    if len(set(values)) < len(values):
+        raise invalid("options", "The specified option value is already used")
