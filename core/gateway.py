@@ -48,7 +48,8 @@ from .people.operators import Operators
 from .plugins import Plugins
 from .points.payments import Payments, approved, offered
 from .points.service import Points
-from .registered import add_named, backends_of, catalogue_of, collect, commands_of, open_store_of, undeclared
+from .registered import add_named, backends_of, catalogue_of, collect, commands_of, open_store_of
+from .roll import Roll
 from .settings import Settings
 from .storage import Store, Tx
 from .supervise import Health, Supervised, Watchdog, apart, guarded, reason
@@ -94,9 +95,12 @@ class Runtime:
         self.alone = alone
         self.owner = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         self.accepting = True
-        self.accounts: dict[str, Account] = {}
+        self.platforms: dict[str, Platform] = {}
         self.previews: dict[str, bytes] = {}
         self.inbox = Inbox(store, self.owner)
+        self.accounts = Roll(
+            self.platforms, self._account, self._end, store=store, inbox=self.inbox, clock=clock, alone=alone
+        )
         self.registry = Registry()
         self.handling = Handling(self)
         self.watchdog = Watchdog(plugins.owner_of)
@@ -124,7 +128,6 @@ class Runtime:
             await blobs.start()
         self.blobs: Blobs = blobs
         self.housekeeping = Housekeeping(self.store, blobs, self.settings.retention, self.clock)
-        self.platforms: dict[str, Platform] = {}
         self.intake = Intake(self.platforms, self.blobs, self.pictures, limits.upload_bytes)
         self.renditions = Renditions(self.store, self.intake, self.pictures, self.films)
         self.backends = backends_of(self.settings, self.plugins, self._problem)
@@ -158,7 +161,7 @@ class Runtime:
         if self.points.enabled:
             self._collect("register_payments", Payments, partial(add_named, self.payments))
         if not self.alone:
-            self._collect("register_platforms", Platform, self._add_platform)
+            self._collect("register_platforms", Platform, self.accounts.enter)
         for plugin, life in self.plugins.results("lifespan", gateway=self, settings=self.settings):
             await stack.enter_async_context(self._living(plugin, life))
 
@@ -230,12 +233,6 @@ class Runtime:
         self._collect("register_routes", BaseRoute, add)
         return routes
 
-    def _add_platform(self, platform: Platform) -> str:
-        refusal = undeclared(platform) or add_named(self.platforms, platform)
-        if not refusal:
-            self.accounts[platform.name] = self._account(platform)
-        return refusal
-
     def _account(self, platform: Platform) -> Account:
         return Account(
             platform,
@@ -262,8 +259,7 @@ class Runtime:
         account = self._account(platform)
         if not await account.take():
             return False
-        self.platforms[platform.name] = platform
-        self.accounts[platform.name] = account
+        self.accounts.hold(account)
         self.dispatcher.account = platform.name
         return True
 
@@ -282,8 +278,9 @@ class Runtime:
         return tuple(self.accounts)
 
     async def receive(self, event: Event) -> FirstAnswer:
-        if (account := self.accounts.get(event.chat.platform)) is not None:
-            account.heard()
+        if (account := self.accounts.get(event.chat.platform)) is None:
+            raise Unavailable(f"there is no account {event.chat.platform}")
+        account.heard()
         return await self.handling.receive(cleaned(event))
 
     async def complete(self, chat: ChatRef, sender: str, command: str, option: str, typed: str) -> Sequence[Choice]:
@@ -295,8 +292,9 @@ class Runtime:
         )
 
     def connected(self, platform: str, detail: str = "") -> None:
-        self.accounts[platform].connection.up(detail)
-        self._unpublished.set()
+        if (account := self.accounts.get(platform)) is not None:  # it may just be going
+            account.connection.up(detail)
+            self._unpublished.set()
 
     # --- what handlers ask
 
@@ -344,15 +342,15 @@ class Runtime:
             "outages": self.outages.run,
             "telling": self.telling.run,
             "points": partial(self.points.watch, self.telling.tell),
+            "farewells": self.accounts.farewells,
         }
         async with self.watchdog:
             # Each is supervised or catches everything itself, so none of them ends before it is told to.
-            lives = {
-                **{name: Supervised(name, run, self.clock, mends=True).run for name, run in own.items()},
-                **{f"account {name}": account.run for name, account in self.accounts.items()},
-                **{f"backend {name}": life.run for name, life in self.backend_lives.items()},
-            }
-            running = [asyncio.create_task(run(), name=name) for name, run in lives.items()]
+            parts = {name: Supervised(name, run, self.clock, mends=True).run for name, run in own.items()}
+            backends = {f"backend {name}": life.run for name, life in self.backend_lives.items()}
+            running = [asyncio.create_task(run(), name=name) for name, run in parts.items()]
+            self.accounts.begin()
+            behind = [asyncio.create_task(run(), name=name) for name, run in backends.items()]
             try:
                 if ready is not None:
                     await ready()
@@ -362,8 +360,10 @@ class Runtime:
                 # In this order: a job gives its lease back before its backend goes, so that it is not taken for lost.
                 for task in running:
                     await self._end(task)
-        for account in self.accounts.values():
-            await account.release()
+                await self.accounts.end()
+                for task in behind:
+                    await self._end(task)
+        await self.accounts.release()
 
     async def _wind_down(self) -> None:
         self.accepting = False

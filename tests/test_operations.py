@@ -19,6 +19,7 @@ from chatelier.core.cli.serve import listening
 from chatelier.core.generation import words
 from chatelier.core.generation.outages import OUTAGES, Outage
 from chatelier.core.generation.roster import is_draining, set_draining, set_standing
+from chatelier.core.people.operators import Operators
 from chatelier.core.registered import KINDS
 from chatelier.core.testing.logs import sent_to
 from chatelier.platforms.web.people import Visitor, direct_chat
@@ -474,3 +475,14 @@ async def test_a_plugin_that_fails_or_hangs_when_it_is_told_stops_no_job(tmp_pat
         await network.receive(network.event(Said(text="/make a fox")))
         await network.until(lambda: network.shown and network.last.message.media)
         await until(lambda: follows.steps and follows.steps[-1][1] == "done")
+
+
+async def test_an_operator_whose_handle_names_a_place_of_the_network_is_written_to_there() -> None:
+    class Opens(FakePlatform):
+        async def direct(self, handle: str) -> ChatRef | None:
+            return self.chat("ada's") if handle == "fake/T01:ada" else None
+
+    store = FakeStore(KINDS)
+    platforms = {"other": Opens("other"), "fake.shop": Opens("fake.shop")}
+    operators = Operators(["fake/T01:ada", "fake/T02:ada"], platforms, store, FakeClock())
+    assert [to.chat.platform for to in await operators.addresses()] == ["fake.shop"]

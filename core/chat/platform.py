@@ -34,8 +34,31 @@ class Published(Protocol):
         ...
 
 
+class Accounts(Protocol):
+    """The accounts of a gateway, which may come and go while it serves. What is added here lives as any other one does."""
+
+    async def add(self, platform: "Platform") -> bool:
+        """One more account; it goes on line at once, or as soon as the gateway serves. Nothing of it is kept for the next start.
+
+        False in a process that serves one account of its own, such as a terminal. Raises Refused for a name that is taken and
+        for capabilities that do not match the class, Unavailable while the gateway stops.
+        """
+        ...
+
+    async def remove(self, name: str, why: str = "") -> None:
+        """Its `run` is cancelled, and another one may have its name. Not from within its own `run`, which would wait for itself.
+
+        why: it went for good, and with these words its unsent messages fail, now and as long as the gateway runs; its jobs are
+        cancelled. "": they wait for its return. Somebody who is not there may be removed too.
+        """
+        ...
+
+
 class Gateway(Protocol):
     """What a platform may ask of the core."""
+
+    @property
+    def accounts(self) -> Accounts: ...
 
     @property
     def store(self) -> Store:

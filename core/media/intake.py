@@ -76,7 +76,7 @@ class Intake:
         """The most bytes of such a file that its network gives us; 0 for any size."""
         if file.platform == STORED:
             return 0
-        limits = self._platforms[file.platform].capabilities().download
+        limits = self._network(file).capabilities().download
         given = [limits.get(kind, limits.get("", 0)) for kind in kinds] or [limits.get("", 0)]
         return max(given) if all(given) else 0
 
@@ -85,7 +85,14 @@ class Intake:
             return fetch(source, limit_bytes=self._limit, seconds=FETCH_SECONDS, kinds=kinds, allow=self._allow)
         if source.platform == STORED:
             return self._blobs.open(source.ref)
-        return self._platforms[source.platform].read(source)
+        return self._network(source).read(source)
+
+    def _network(self, file: FileRef) -> Platform:
+        """Raises BadInput where its account went."""
+        try:
+            return self._platforms[file.platform]
+        except KeyError:
+            raise BadInput(words.GONE) from None
 
     async def _open(self, source: FileRef | str, kinds: Sequence[MediaKind]) -> AsyncIterator[bytes]:
         try:

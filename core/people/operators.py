@@ -38,8 +38,8 @@ class Operators:
 
     async def _opened(self, handle: str) -> ChatRef | None:
         """As the handle's network gives it, on the first account that does."""
-        network = handle.partition(":")[0]
-        for name, platform in self._platforms.items():
+        network = handle.partition(":")[0].partition("/")[0]  # a handle may name a place of its network, too
+        for name, platform in list(self._platforms.items()):
             if name.partition(".")[0] == network and isinstance(platform, OpensDirect):
                 try:
                     chat = await in_time(guarded(platform.direct(handle)), self._clock.sleep(DIRECT_SECONDS))

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from ..chat.messages import ChatRef, Choice, Event, FirstAnswer, Option
-from ..chat.platform import Published
+from ..chat.platform import Platform, Published
 from ..errors import BadInput, Gone, Refused
 from ..media.blob import Blob
 from ..media.references import BLOB_REFS, BLOBS, keep
@@ -89,6 +89,25 @@ COMMANDS: tuple[Offer, ...] = (
 )
 
 
+class ScriptedAccounts:
+    """Remembers who was added and who was removed, with why; it runs nobody."""
+
+    def __init__(self) -> None:
+        self.added: dict[str, Platform] = {}
+        self.removed: dict[str, str] = {}
+
+    async def add(self, platform: Platform) -> bool:
+        if platform.name in self.added:
+            raise Refused(f"the name {platform.name} is taken")
+        self.added[platform.name] = platform
+        self.removed.pop(platform.name, None)
+        return True
+
+    async def remove(self, name: str, why: str = "") -> None:
+        self.added.pop(name, None)
+        self.removed[name] = why
+
+
 class ScriptedGateway:
     """answer: called with each event that is new; it may raise. events: those that were taken, each once. repeats: the others.
 
@@ -98,6 +117,7 @@ class ScriptedGateway:
     def __init__(self, kinds: Sequence[Kind[Any]] = (), *, commands: Sequence[Published] = COMMANDS) -> None:
         self.commands = commands
         self.operators: Sequence[str] = ()
+        self.accounts = ScriptedAccounts()
         self.answer: Answer | None = None
         self.events: list[Event] = []
         self.repeats = 0

@@ -49,6 +49,7 @@ from .core.chat.messages import (
     Value,
 )
 from .core.chat.platform import (
+    Accounts,
     Checks,
     Deletes,
     Edits,
@@ -94,7 +95,7 @@ from .core.generation.verbs import VARIED, press
 from .core.hookspecs import Register, hookimpl
 from .core.http.tokens import guard, holds_token
 from .core.keys import token
-from .core.log import redact
+from .core.log import hide, redact
 from .core.media import Blob
 from .core.media.fetch import NotServed, fetch
 from .core.media.references import refer, release
@@ -152,6 +153,7 @@ __all__ = [
     "FILE_TYPES",
     "JOBS",
     "VARIED",
+    "Accounts",
     "Ask",
     "Attempt",
     "Backend",
@@ -293,6 +295,7 @@ __all__ = [
     "guard",
     "held_in",
     "help_for",
+    "hide",
     "holds_token",
     "hookimpl",
     "in_points",
