@@ -27,9 +27,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from peers import slack_teams
 from peers.serving import PeerServer
+from peers.slack_teams import Refusal, Teams
 
-TEAM, BOT, ADA, BOB = "T01", "U0BOT", "U0ADA", "U0BOB"
+TEAM, BOT, ADA, BOB = slack_teams.TEAM, slack_teams.BOT, "U0ADA", "U0BOB"
 DM, GENERAL = "D0ADA", "C0GENERAL"
 ACK_SECONDS = 3.0
 RETRY_SECONDS = (0.0, 60.0, 300.0)
@@ -81,12 +83,6 @@ Wire = dict[str, Any]
 Fault = Callable[[str, Mapping[str, Any]], Response | None]
 
 
-class Refusal(Exception):
-    def __init__(self, error: str, **more: Any) -> None:
-        super().__init__(error)
-        self.error, self.more = error, more
-
-
 def too_many(seconds: int) -> JSONResponse:
     """What a fault may answer."""
     return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers={"Retry-After": str(seconds)})
@@ -110,6 +106,7 @@ class Channel:
     is_im: bool = False
     user: str = ""
     members: set[str] = field(default_factory=lambda: {ADA, BOB, BOT})
+    team: str = TEAM
 
 
 @dataclass(slots=True)
@@ -124,6 +121,7 @@ class File:
     complete: bool = False
     looks: int = 1
     shares: dict[str, str] = field(default_factory=dict)
+    team: str = TEAM
 
     @property
     def mime(self) -> str:
@@ -153,16 +151,17 @@ class Delivery:
     answer: Any = None
 
 
-class SlackPeer:
+class SlackPeer(Teams):
     """messages: what stands there, by channel and timestamp. calls: every method that was called, with its arguments.
 
     fault: asked first, with the method and its arguments; what it answers is the answer. after: asked once it was done.
     request_url: where it sends to, in place of a socket. files_closed: no token opens a file.
     """
 
-    bot_token, app_token, signing_secret = "xoxb-1", "xapp-1", "8f742231b10e8888abcd99yyyzzz85a5"
+    app_token, signing_secret = "xapp-1", "8f742231b10e8888abcd99yyyzzz85a5"
 
     def __init__(self, *, ack_seconds: float = ACK_SECONDS, retry_seconds: Sequence[float] = RETRY_SECONDS) -> None:
+        super().__init__()
         self.port = 0
         self.ack_seconds, self.retry_seconds = ack_seconds, retry_seconds
         self.messages: dict[tuple[str, str], Wire] = {}
@@ -267,7 +266,9 @@ class SlackPeer:
         return [
             message
             for (where, _), message in self.messages.items()
-            if where == channel and message["user"] == BOT and message.get("thread_ts", "") == thread
+            if where == channel
+            and message["user"] == self.bot_in(self.channels[channel].team)
+            and message.get("thread_ts", "") == thread
         ]
 
     def bytes_of(self, message: Mapping[str, Any]) -> list[bytes]:
@@ -278,16 +279,18 @@ class SlackPeer:
     def ts(self) -> str:
         return f"{int(time.time())}.{next(self._numbers):06d}"
 
-    def keeps(self, data: bytes, name: str = "file.png") -> Wire:
+    def keeps(self, data: bytes, name: str = "file.png", *, team: str = TEAM) -> Wire:
         """A file that somebody uploaded, as messages tell of it."""
-        file = File(f"F{next(self._numbers):07d}", name, data, len(data), uploaded=True, complete=True, looks=0)
+        file = File(
+            f"F{next(self._numbers):07d}", name, data, len(data), uploaded=True, complete=True, looks=0, team=team
+        )
         self.files[file.id] = file
         return self._told(file)
 
     def says(self, text: str = "", *, channel: str = DM, user: str = ADA, thread: str = "", **more: Any) -> Wire:
         """A person's message, and the events that tell of it: two of them for a mention."""
         where = self.channels[channel]
-        message: Wire = {"type": "message", "user": user, "team": TEAM, "text": text, "ts": self.ts(), **more}
+        message: Wire = {"type": "message", "user": user, "team": where.team, "text": text, "ts": self.ts(), **more}
         if more.get("files"):
             message["subtype"] = "file_share"
         if thread:
@@ -296,9 +299,9 @@ class SlackPeer:
             message["parent_user_id"] = parent["user"] if parent else user
         self.messages[channel, message["ts"]] = message
         told = {**message, "channel": channel, "channel_type": "im" if where.is_im else "channel"}
-        if f"<@{BOT}>" in text and not where.is_im:
-            self.tell({**told, "type": "app_mention"})
-        self.tell(told)
+        if f"<@{self.bot_in(where.team)}>" in text and not where.is_im:
+            self.tell({**told, "type": "app_mention"}, team=where.team)
+        self.tell(told, team=where.team)
         return message
 
     def edits(self, message: Wire, text: str, *, channel: str = DM) -> None:
@@ -315,18 +318,27 @@ class SlackPeer:
             }
         )
 
-    def tell(self, event: Wire, event_id: str = "") -> Delivery:
-        """An event in its envelope."""
+    def tell(self, event: Wire, event_id: str = "", *, team: str = TEAM, by: str = "", at: float = 0) -> Delivery:
+        """An event in its envelope. by: the team of whoever did it, in a channel that two teams share. at: when it happened."""
         self._last = event
         body = {
             "token": "t",
-            "team_id": TEAM,
+            "team_id": by or team,
             "api_app_id": "A1",
             "event": event,
             "type": "event_callback",
             "event_id": event_id or f"Ev{next(self._numbers):08d}",
-            "event_time": int(time.time()),
-            "authorizations": [{"team_id": TEAM, "user_id": BOT, "is_bot": True}],
+            "event_time": int(at or time.time()),
+            "is_ext_shared_channel": bool(by),
+            "authorizations": [
+                {
+                    "enterprise_id": None,
+                    "team_id": team,
+                    "user_id": self.bot_in(team),
+                    "is_bot": True,
+                    "is_enterprise_install": False,
+                }
+            ],
         }
         return self.deliver("events_api", body)
 
@@ -359,7 +371,7 @@ class SlackPeer:
         body = {
             "command": command,
             "text": text,
-            "team_id": TEAM,
+            "team_id": self.channels[channel].team,
             "user_id": user,
             "user_name": "ada",
             "channel_id": channel,
@@ -378,8 +390,8 @@ class SlackPeer:
             where["thread_ts"] = message["thread_ts"]
         body = {
             "type": "block_actions",
-            "user": {"id": user, "username": "ada", "name": "ada", "team_id": TEAM},
-            "team": {"id": TEAM, "domain": "t"},
+            "user": {"id": user, "username": "ada", "name": "ada", "team_id": self.channels[channel].team},
+            "team": {"id": self.channels[channel].team, "domain": "t"},
             "container": where,
             "channel": {"id": channel},
             "message": message,
@@ -401,13 +413,13 @@ class SlackPeer:
         }
         return self.deliver("interactive", body)
 
-    def submits(self, view: Wire, values: Mapping[str, str], *, user: str = ADA) -> Delivery:
+    def submits(self, view: Wire, values: Mapping[str, str], *, user: str = ADA, team: str = TEAM) -> Delivery:
         """What stands in a field stays, where it is not changed."""
         state = {block["block_id"]: {"value": _state(block, values)} for block in view["blocks"]}
         body = {
             "type": "view_submission",
-            "user": {"id": user, "name": "ada", "team_id": TEAM},
-            "team": {"id": TEAM},
+            "user": {"id": user, "name": "ada", "team_id": team},
+            "team": {"id": team},
             "trigger_id": self.trigger(),
             "view": {**view, "state": {"values": state}},
         }
@@ -418,14 +430,23 @@ class SlackPeer:
         body = {
             "type": "message_action",
             "callback_id": callback,
-            "user": {"id": user, "name": "ada", "team_id": TEAM},
-            "team": {"id": TEAM},
+            "user": {"id": user, "name": "ada", "team_id": self.channels[channel].team},
+            "team": {"id": self.channels[channel].team},
             "channel": {"id": channel},
             "message": message,
             "trigger_id": self.trigger(),
             "response_url": self.response_url(channel, user),
         }
         return self.deliver("interactive", body)
+
+    def joined(self, team: str, name: str = "Potters") -> tuple[str, str]:
+        """Another workspace, with a direct chat and a channel."""
+        self.found(team, name)
+        direct, general = Channel(f"D{team}{ADA}", is_im=True, user=ADA, team=team), Channel(f"C{team}", team=team)
+        direct.members = {ADA, self.bot_in(team)}
+        general.members = {ADA, BOB, self.bot_in(team)}
+        self.channels |= {direct.id: direct, general.id: general}
+        return direct.id, general.id
 
     def opens_home(self, user: str = ADA) -> None:
         self.tell({"type": "app_home_opened", "user": user, "channel": DM, "tab": "home", "event_ts": self.ts()})
@@ -546,13 +567,17 @@ class SlackPeer:
         headers = {"x-oauth-scopes": self.scopes}
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         self.calls.append((method, given))
+        self.tokens.append((method, token))
         if self.fault is not None and (answer := self.fault(method, given)) is not None:
             return answer
         handler = getattr(self, f"_do_{method.replace('.', '_').lower()}", None)
         try:
             if handler is None:
                 raise Refusal("unknown_method")
-            self._must_be_allowed(method, token)
+            if method == "oauth.v2.access":
+                given |= self.client_of(request.headers.get("authorization", ""))
+            else:
+                self._must_be_allowed(method, token)
             if self.rates and (seconds := self._limited(method, given)):
                 return too_many(seconds)
             result = await handler(given)
@@ -567,8 +592,8 @@ class SlackPeer:
     def _must_be_allowed(self, method: str, token: str) -> None:
         if not token:
             raise Refusal("not_authed")
-        if token not in {self.bot_token, self.app_token}:
-            raise Refusal("invalid_auth")
+        if token != self.app_token:
+            self.enter(token)
         if (token == self.app_token) != (method == "apps.connections.open"):
             raise Refusal("not_allowed_token_type")
         needed = NEEDED.get(method)
@@ -581,7 +606,7 @@ class SlackPeer:
         if method == "chat.postMessage":
             window, most, seconds = self._windows[method, str(given.get("channel"))], BURST, float(BURST)
         elif method in TIERS:
-            window, most, seconds = self._windows[method, ""], TIERS[method], 60.0
+            window, most, seconds = self._windows[method, self.team], TIERS[method], 60.0
         else:
             return 0
         while window and now - window[0] >= seconds:
@@ -596,10 +621,10 @@ class SlackPeer:
     async def _do_auth_test(self, given: Wire) -> Wire:
         return {
             "url": self.url,
-            "team": "Painters",
+            "team": self.teams[self.team].name,
             "user": "chatelier",
-            "team_id": TEAM,
-            "user_id": BOT,
+            "team_id": self.team,
+            "user_id": self.bot_in(self.team),
             "bot_id": "B1",
         }
 
@@ -623,15 +648,15 @@ class SlackPeer:
             raise Refusal("cannot_dm_bot")
         if user not in {ADA, BOB}:
             raise Refusal("user_not_found")
-        id_ = f"D{user[1:]}"
-        self.channels.setdefault(id_, Channel(id_, is_im=True, user=user, members={user, BOT}))
+        bot, id_ = self.bot_in(self.team), f"D{user[1:]}" if self.team == TEAM else f"D{self.team}{user}"
+        self.channels.setdefault(id_, Channel(id_, is_im=True, user=user, members={user, bot}, team=self.team))
         return {"channel": {"id": id_}}
 
     def _where(self, given: Wire) -> Channel:
         channel = self.channels.get(str(given.get("channel", "")))
-        if channel is None:
+        if channel is None or channel.team != self.team:
             raise Refusal("channel_not_found")
-        if BOT not in channel.members:
+        if self.bot_in(self.team) not in channel.members:
             raise Refusal("not_in_channel")
         return channel
 
@@ -658,7 +683,8 @@ class SlackPeer:
 
     def _message(self, channel: Channel, given: Wire) -> Wire:
         blocks = self._checked(given)
-        message: Wire = {"type": "message", "user": BOT, "bot_id": "B1", "text": given.get("text", ""), "ts": self.ts()}
+        bot = self.bot_in(self.team)
+        message: Wire = {"type": "message", "user": bot, "bot_id": "B1", "text": given.get("text", ""), "ts": self.ts()}
         message |= {"blocks": blocks} if blocks else {}
         message |= {"metadata": given["metadata"]} if given.get("metadata") else {}
         return message | ({"thread_ts": given["thread_ts"]} if given.get("thread_ts") else {})
@@ -739,7 +765,11 @@ class SlackPeer:
         blocks = self._checked(given)
         if message.get("files") and blocks:
             raise Refusal("cant_update_message")
-        message |= {"text": given.get("text", ""), "blocks": blocks, "edited": {"user": BOT, "ts": self.ts()}}
+        message |= {
+            "text": given.get("text", ""),
+            "blocks": blocks,
+            "edited": {"user": self.bot_in(self.team), "ts": self.ts()},
+        }
         return {"channel": given["channel"], "ts": given["ts"], "message": message}
 
     async def _do_chat_delete(self, given: Wire) -> Wire:
@@ -751,7 +781,7 @@ class SlackPeer:
         message = self.messages.get((self._where(given).id, given["ts"]))
         if message is None:
             raise Refusal("message_not_found")
-        if message["user"] != BOT:
+        if message["user"] != self.bot_in(self.team):
             raise Refusal(other)
         return message
 
@@ -783,7 +813,7 @@ class SlackPeer:
         size = int(given["length"])
         if size < 1 or size > FILE_BYTES:
             raise Refusal("file_upload_size_restricted" if size > FILE_BYTES else "invalid_arguments")
-        file = File(f"F{next(self._numbers):07d}", given["filename"], size=size)
+        file = File(f"F{next(self._numbers):07d}", given["filename"], size=size, team=self.team)
         self.files[file.id] = file
         return {"upload_url": f"{self.url}/upload/{file.id}", "file_id": file.id}
 
@@ -804,7 +834,7 @@ class SlackPeer:
             channel = self._where({"channel": given["channel_id"]})
             message: Wire = {
                 "type": "message",
-                "user": BOT,
+                "user": self.bot_in(self.team),
                 "bot_id": "B1",
                 "text": given.get("initial_comment", ""),
                 "ts": self.ts(),
@@ -819,7 +849,7 @@ class SlackPeer:
         return {"files": [{"id": file.id, "title": file.name} for file in files]}
 
     def _file(self, id_: str) -> File:
-        if id_ not in self.files:
+        if id_ not in self.files or self.files[id_].team != self.team:
             raise Refusal("file_not_found")
         return self.files[id_]
 
@@ -847,7 +877,8 @@ class SlackPeer:
         file = self.files.get(request.path_params["id"])
         if file is None:
             return PlainTextResponse("", 404)
-        if self.files_closed or request.headers.get("authorization") != f"Bearer {self.bot_token}":
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self.files_closed or token != self.teams[file.team].token:
             return HTMLResponse("<!DOCTYPE html><title>Sign in</title>")
         return Response(file.data, media_type=file.mime)
 
