@@ -15,6 +15,8 @@ import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
 from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -79,7 +81,6 @@ class Line:
     gateway: Gateway
     bot: Bot
     files: Files
-    hook: AsyncSlackRequestHandler
 
 
 class Slack:
@@ -97,6 +98,7 @@ class Slack:
         self._settings = settings
         self._can = capabilities()
         self._online: Line | None = None
+        self._hook: AsyncSlackRequestHandler | None = None
         self._ping_seconds = ping_seconds
         self._silent_seconds = silent_seconds
         self._people: OrderedDict[str, tuple[float, str, bool]] = OrderedDict()
@@ -123,21 +125,29 @@ class Slack:
 
     async def run(self, gateway: Gateway) -> None:
         async with self._connected() as (client, session, bot), self._beside_all():
-            app = self._app(client)
             files = Files(self.name, client, session, gateway)
-            self._online = Line(client, session, gateway, bot, files, AsyncSlackRequestHandler(app))
+            self._online = Line(client, session, gateway, bot, files)
             try:
                 with suppress(Unavailable):
                     await files.forget_old()
-                if self.is_hooked:
-                    if not self._settings.signing_secret.get_secret_value():
-                        raise OperatorMust(words.HTTP_NEEDS_MORE.format(account=self.name))
-                    gateway.connected(self.name, f"@{bot.name}")
-                    await asyncio.Event().wait()
-                else:
-                    await self._socketed(app, client, lambda: gateway.connected(self.name, f"@{bot.name}"))
+                await self._listen(client, lambda more: gateway.connected(self.name, f"@{bot.name}{more}"))
             finally:
                 self._online = None
+
+    async def _listen(self, client: AsyncWebClient, connected: Callable[[str], None]) -> None:
+        """Take what Slack sends, by the socket or the route, until cancelled. Raises OperatorMust, Unavailable."""
+        app = self._app(client)
+        if not self.is_hooked:
+            await self._socketed(app, client, lambda: connected(""))
+            return
+        if not self._settings.signing_secret.get_secret_value():
+            raise OperatorMust(words.HTTP_NEEDS_MORE.format(account=self.name))
+        self._hook = AsyncSlackRequestHandler(app)
+        try:
+            connected("")
+            await asyncio.Event().wait()
+        finally:
+            self._hook = None
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[tuple[AsyncWebClient, aiohttp.ClientSession, Bot]]:
@@ -156,24 +166,35 @@ class Slack:
             try:
                 with told():
                     me = await client.auth_test()
-            except OperatorMust:
-                raise OperatorMust(words.NOT_KNOWN.format(account=self.name)) from None
+            except OperatorMust as no:
+                raise self._not_known(no) from None
             scopes = frozenset(filter(None, str(me.headers.get("x-oauth-scopes", "")).replace(" ", "").split(",")))
             bot = Bot(account=self.name, team=me["team_id"], user=me["user_id"], name=me["user"], scopes=scopes)
             yield client, session, bot
 
+    def _not_known(self, no: OperatorMust) -> OperatorMust:
+        return OperatorMust(words.NOT_KNOWN.format(account=self.name))
+
     def _app(self, client: AsyncWebClient) -> AsyncApp:
         """All that comes in goes through one middleware, before the library asks who it is from or who listens."""
 
-        async def take(body: dict[str, Any], next_: Callable[[], Awaitable[Any]]) -> BoltResponse | None:
+        async def take(
+            body: dict[str, Any], context: AsyncBoltContext, next_: Callable[[], Awaitable[Any]]
+        ) -> BoltResponse | None:
             if body.get("type") == "url_verification":
                 await next_()
                 return None
-            return await self.take(body)
+            return await self.take_of(context.team_id or "", body)
 
         secret = self._settings.signing_secret.get_secret_value()
         # With a name the library does not look for one among the files on disk. It sets the level of the logger of that name.
-        return AsyncApp(name="slack_bolt.app", client=client, signing_secret=secret, before_authorize=take)
+        return AsyncApp(
+            name="slack_bolt.app",
+            client=client,
+            signing_secret=secret,
+            before_authorize=take,
+            authorize=None if client.token else _nobody,
+        )
 
     async def _socketed(self, app: AsyncApp, client: AsyncWebClient, connected: Callable[[], None]) -> None:
         """Until cancelled. Raises Unavailable when the socket is away for long."""
@@ -215,18 +236,30 @@ class Slack:
     async def check(self) -> Sequence[str]:
         """Whether Slack knows the tokens, and what the bot lacks of the manifest's scopes."""
         async with self._connected() as (client, _, bot):
-            if not self.is_hooked:
-                await self._socket_url(client)
-            elif not self._settings.signing_secret.get_secret_value():
-                return [words.HTTP_NEEDS_MORE.format(account=self.name)]
+            if problem := await self._check_way(client):
+                return [problem]
         lacking = [scope for scope in SCOPES if scope not in bot.scopes]
         return [words.LACKS.format(account=self.name, scopes=", ".join(lacking))] if lacking else []
+
+    async def _check_way(self, client: AsyncWebClient) -> str:
+        """What keeps Slack from sending here, or "". Raises OperatorMust, Unavailable."""
+        if not self.is_hooked:
+            await self._socket_url(client)
+        elif not self._settings.signing_secret.get_secret_value():
+            return words.HTTP_NEEDS_MORE.format(account=self.name)
+        return ""
 
     # --- what comes in
 
     async def hook(self, request: Request) -> Response:
         """What Slack sent here. Raises Unavailable while the account is not on line: it is to be sent again."""
-        return await self._ready().hook.handle(request)
+        if self._hook is None:
+            raise Unavailable(words.OFFLINE.format(account=self.name))
+        return await self._hook.handle(request)
+
+    async def take_of(self, team: str, body: Mapping[str, Any]) -> BoltResponse:
+        """team: whose installation of the app it is for, as the library reads it; with one bot token it can be no other."""
+        return await self.take(body)
 
     async def take(self, body: Mapping[str, Any]) -> BoltResponse:
         """200 once it is durable. Slack sends events again that get no such answer; whoever did anything else is told so."""
@@ -584,3 +617,8 @@ class Slack:
         if self._online is None:
             raise Unavailable(words.OFFLINE.format(account=self.name))
         return self._online
+
+
+async def _nobody() -> AuthorizeResult:
+    """Who the library is in a workspace. It wants to be told where there is no token, and never gets so far as to ask."""
+    raise Unavailable("nobody asks")

@@ -41,9 +41,52 @@ def manifest(account: str, name: str, as_json: bool, config: Path | None) -> Non
             if account not in every:
                 raise OperatorMust(f"There is no account {account} under platforms.slack.")
             wanted = every[account]
-            if wanted.mode == "http" and not settings.http.public_url:
+            public = settings.http.public_url
+            if wanted.mode == "http" and not public:
                 raise OperatorMust("For mode: http, set http.public_url to the https address that Slack reaches.")
-            shown = made(wanted, gateway.commands, name, f"{settings.http.public_url}/hooks/{account}")
+            if wanted.client_id and not public:
+                raise OperatorMust("For client_id, set http.public_url to the https address that people reach.")
+            back = f"{public}/{account}/oauth_redirect" if wanted.client_id else ""
+            shown = made(wanted, gateway.commands, name, f"{public}/hooks/{account}", back)
         click.echo(json.dumps(shown, indent=2) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
 
     run_command(show())
+
+
+@slack.command("workspaces")
+@config_option
+def workspaces(config: Path | None) -> None:
+    """List the workspaces that installed an app of the configuration, and those that did once."""
+    from chatelier import open_gateway, run_command
+
+    from .going import every_installation
+
+    async def show() -> None:
+        async with open_gateway(config) as gateway:
+            for row in (rows := await every_installation(gateway)):
+                state = f"ended {row.ended:%Y-%m-%d}: {row.why}" if row.ended else f"installed {row.installed:%Y-%m-%d}"
+                click.echo(f"{row.key}  {row.title}  {state}")
+            if not rows:
+                click.echo("No workspace has installed an app of yours.")
+
+    run_command(show())
+
+
+@slack.command("remove")
+@click.argument("account")
+@config_option
+def remove(account: str, config: Path | None) -> None:
+    """Take the app out of a workspace, by its account, such as slack.T0123.
+
+    Slack is told to uninstall it, and a gateway that runs lets the account go at once. The workspace may install it again.
+    """
+    from chatelier import open_gateway, run_command
+
+    from .going import uninstall
+
+    async def go() -> None:
+        async with open_gateway(config) as gateway:
+            for line in await uninstall(gateway, account):
+                click.echo(line)
+
+    run_command(go())

@@ -40,11 +40,19 @@ EVENTS: Sequence[str] = (
     "message.im",
     "message.mpim",
 )
+GOING: Sequence[str] = ("app_uninstalled", "tokens_revoked")
+"""Where workspaces install the app by themselves."""
 SUMMARY, HINT = 2_000, 1_000
 
 
-def manifest(settings: AccountSettings, commands: Sequence[Published], name: str = "Chatelier", url: str = "") -> Wire:
-    """url: where Slack sends to, for `mode: http`."""
+def manifest(
+    settings: AccountSettings,
+    commands: Sequence[Published],
+    name: str = "Chatelier",
+    url: str = "",
+    redirect_url: str = "",
+) -> Wire:
+    """url: where Slack sends to, for `mode: http`. redirect_url: where a browser comes back to, where workspaces install the app."""
     by_name = {each.name: each for each in commands}
     address = {"url": url} if settings.mode == "http" else {}
     request = {"request_url": url} if settings.mode == "http" else {}
@@ -66,9 +74,12 @@ def manifest(settings: AccountSettings, commands: Sequence[Published], name: str
             "shortcuts": [shortcut],
             "slash_commands": [{**_slash(each, by_name), **address} for each in settings.commands],
         },
-        "oauth_config": {"scopes": {"bot": list(SCOPES)}},
+        "oauth_config": {
+            **({"redirect_urls": [redirect_url]} if redirect_url else {}),
+            "scopes": {"bot": list(SCOPES)},
+        },
         "settings": {
-            "event_subscriptions": {"bot_events": list(EVENTS), **request},
+            "event_subscriptions": {"bot_events": sorted([*EVENTS, *(GOING if settings.client_id else ())]), **request},
             "interactivity": {"is_enabled": True, **request},
             "org_deploy_enabled": False,
             "socket_mode_enabled": settings.mode == "socket",

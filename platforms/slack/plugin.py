@@ -1,12 +1,13 @@
-"""The plugin: its settings, accounts and the address that Slack sends to."""
+"""The plugin: its settings, accounts, the address that Slack sends to and the pages on which workspaces install an app."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
-from chatelier import Kind, OperatorMust, Platform, Settings, hookimpl
+from chatelier import Gateway, Kind, OperatorMust, Platform, Settings, hookimpl
 
 from . import words
 from .records import KINDS
@@ -14,6 +15,7 @@ from .settings import SlackSettings
 
 if TYPE_CHECKING:
     from .adapter import Slack
+    from .workspaces import App
 
 SECTION = "platforms.slack"
 
@@ -44,6 +46,30 @@ class Plugin:
 
             for account in hooked:
                 register(route(account))
+        if apps := self._apps(settings):
+            from .install import routes  # noqa: PLC0415 - as above
+
+            for app in apps:
+                for each in routes(app):
+                    register(each)
+
+    @hookimpl
+    def lifespan(self, gateway: Gateway, settings: Settings) -> AbstractAsyncContextManager[None] | None:
+        apps = self._apps(settings)
+        if not apps:
+            return None
+        from .workspaces import followed  # noqa: PLC0415 - as above
+
+        return followed(apps, gateway)
+
+    def _apps(self, settings: Settings) -> "list[App]":
+        """Those that workspaces install by themselves."""
+        accounts = self._of(settings)
+        if not any(one.client_id for one in settings.of(SECTION, SlackSettings).by_name.values()):
+            return []
+        from .workspaces import App  # noqa: PLC0415 - as above
+
+        return [account for account in accounts if isinstance(account, App)]
 
     def _of(self, settings: Settings) -> "list[Slack]":
         """The same objects for both hooks, whichever is called first. Raises OperatorMust without the library."""
@@ -53,7 +79,11 @@ class Plugin:
             if wanted:
                 try:
                     from .adapter import Slack  # noqa: PLC0415 - as above
+                    from .workspaces import App  # noqa: PLC0415 - as above
                 except ImportError as missing:
                     raise OperatorMust(words.NO_LIBRARY) from missing
-                self._accounts = [Slack(name, one) for name, one in wanted.items()]
+                url = settings.http.public_url or ""
+                self._accounts = [
+                    App(name, one, url) if one.client_id else Slack(name, one) for name, one in wanted.items()
+                ]
         return self._accounts

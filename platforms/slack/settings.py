@@ -26,9 +26,11 @@ def _base_url(url: str) -> str:
 
 
 class AccountSettings(Section):
-    """One app in one workspace."""
+    """One app: in one workspace by its bot token, or in as many as install it."""
 
-    enabled: bool = Field(default=True, description="Whether this app is on line. Without a bot token it never is.")
+    enabled: bool = Field(
+        default=True, description="Whether this app is on line. Without a bot token or a client id it never is."
+    )
     mode: Literal["socket", "http"] = Field(
         default="socket",
         description="`socket` connects to Slack, and needs no public address; `http` lets Slack send to this gateway.",
@@ -39,6 +41,14 @@ class AccountSettings(Section):
     )
     signing_secret: SecretStr = Field(
         default=SecretStr(""), description="For `mode: http`: what Slack proves itself with."
+    )
+    client_id: str = Field(
+        default="",
+        description="With it and its secret, workspaces install the app by themselves at `<http.public_url>/slack/install`; each is an "
+        "account of its own.",
+    )
+    client_secret: SecretStr = Field(
+        default=SecretStr(""), description="What the app proves itself with when a workspace installs it."
     )
     base_url: Annotated[str, AfterValidator(_base_url)] = Field(
         default="https://slack.com/api/", description="Where Slack's Web API answers."
@@ -51,6 +61,16 @@ class AccountSettings(Section):
         "command; behind any other comes the command's name: `/chatelier make a red fox`.",
     )
 
+    @model_validator(mode="after")
+    def _id_with_its_secret(self) -> Self:
+        if bool(self.client_id) != bool(self.client_secret.get_secret_value()):
+            raise ValueError("client_id and client_secret belong together; copy both from the app's Basic Information")
+        return self
+
+    @property
+    def is_there(self) -> bool:
+        return self.enabled and bool(self.client_id or self.bot_token.get_secret_value())
+
 
 class SlackSettings(AccountSettings):
     """A Slack app, and more of them under `accounts`."""
@@ -62,8 +82,10 @@ class SlackSettings(AccountSettings):
     @model_validator(mode="after")
     def _one_account_a_token(self) -> Self:
         tokens = [each.bot_token.get_secret_value() for each in self.by_name.values()]
-        if len(set(tokens)) < len(tokens):
-            raise ValueError("two accounts have the same bot_token; an app is one account in a workspace")
+        clients = [each.client_id for each in self.by_name.values()]
+        for what, named in (("bot_token", [*filter(None, tokens)]), ("client_id", [*filter(None, clients)])):
+            if len(set(named)) < len(named):
+                raise ValueError(f"two accounts have the same {what}; an app is one account in a workspace")
         return self
 
     @property
@@ -71,4 +93,4 @@ class SlackSettings(AccountSettings):
         """The accounts that are on, by their whole names."""
         every: dict[str, AccountSettings] = {"slack": self}
         every |= {f"slack.{name}": account for name, account in self.accounts.items()}
-        return {name: each for name, each in every.items() if each.enabled and each.bot_token.get_secret_value()}
+        return {name: each for name, each in every.items() if each.is_there}
