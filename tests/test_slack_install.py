@@ -5,7 +5,7 @@ import io
 import re
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
@@ -32,7 +32,7 @@ from chatelier.core.http.server import serve
 from chatelier.core.people.people import PEOPLE
 from chatelier.core.settings import Http
 from chatelier.core.testing.logs import sent_to
-from chatelier.core.testing.network import plain
+from chatelier.core.testing.network import NOT_DECLARED, PROVED, Check, plain
 from chatelier.platforms.slack import words
 from chatelier.platforms.slack.install import STATE_SECONDS, STATES_KEPT, States
 from chatelier.platforms.slack.manifest import EVENTS, GOING, SCOPES
@@ -40,11 +40,11 @@ from chatelier.platforms.slack.records import INSTALLATIONS, KINDS, STATES, Inst
 from chatelier.platforms.slack.settings import AccountSettings, SlackSettings
 from chatelier.platforms.slack.webhook import route
 from chatelier.platforms.slack.workspaces import App, followed
-from chatelier.testing import FakeClock, FakeStore, ScriptedGateway
+from chatelier.testing import PLATFORM_CHECKS, FakeClock, FakeStore, Network, ScriptedGateway
 from gateways import configured, gateway
 from networks import healthy
 from peers.slack import ADA, BOB, DM, GENERAL, TEAM, SlackPeer, text_of, unheard
-from slack_network import PING_SECONDS, hurried, slack_settings
+from slack_network import PING_SECONDS, OnSlack, hurried, on_line, slack_settings
 
 PUBLIC = "https://art.example"
 REDIRECT = f"{PUBLIC}/slack/oauth_redirect"
@@ -107,6 +107,17 @@ class Place:
             while (f"slack.{team}" in self.runtime.accounts) is not there:
                 await changes.wait(0.05)
             while there and self.runtime.accounts[f"slack.{team}"].connection.health.state != "up":
+                await changes.wait(0.05)
+
+    async def is_here_or_there(self, other: Runtime) -> None:
+        """Until one of two gateways has the account on line."""
+        changes = self.runtime.store.changes(INSTALLATIONS)
+        name = f"slack.{OTHER}"
+        async with asyncio.timeout(15):
+            while not any(
+                name in each.accounts and each.accounts[name].connection.health.state == "up"
+                for each in (self.runtime, other)
+            ):
                 await changes.wait(0.05)
 
     async def answers(self, channel: str, words_: str = "help") -> None:
@@ -394,6 +405,37 @@ async def test_the_workspace_of_the_bot_token_is_no_second_account(peer: SlackPe
         assert {row.account for row in rows} == {"slack", "slack.T03"}
 
 
+async def test_a_bot_token_that_is_lost_takes_no_other_workspace_along(peer: SlackPeer, tmp_path: Path) -> None:
+    async with living(tmp_path, peer) as place:
+        await place.install()
+    async with living(tmp_path, peer, bot_token=HOME) as place:
+        assert "does not know the bot token" in place.runtime.health()["slack"].detail
+        await place.is_here()
+        await place.answers(HERS)
+
+
+async def test_two_gateways_on_one_store_answer_once_and_take_over_from_each_other(
+    peer: SlackPeer, tmp_path: Path
+) -> None:
+    """The page is the other one's, which has neither the socket nor, at first, any account."""
+    name = f"slack.{OTHER}"
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(living(tmp_path, peer))
+        async with gateway(config(tmp_path, peer)) as second:
+            place = Place(peer, second.runtime)
+            assert (await place.install()).status_code == 200
+            await first.is_here_or_there(second.runtime)
+            await place.answers(HERS)
+            assert len(peer.sent(HERS)) == 1
+            held = [each.accounts[name].is_held for each in (first.runtime, second.runtime)]
+            assert sorted(held) == [False, True]
+            await stack.aclose()
+            await until_up(second.runtime, "slack")
+            await until_up(second.runtime, name)
+            await place.answers(HERS)
+            assert len(peer.sent(HERS)) == 2
+
+
 # --- what comes in
 
 
@@ -401,21 +443,21 @@ async def test_the_workspace_of_the_bot_token_is_no_second_account(peer: SlackPe
 async def listening(peer: SlackPeer, *teams: str, **more: Any) -> AsyncIterator[tuple[App, ScriptedGateway]]:
     """The app with these workspaces, and a gateway that only listens."""
     gateway_ = ScriptedGateway(KINDS)
+    for team in teams:
+        peer.teams[team].token = peer.teams[team].token or f"xoxb-of-{team}"
+        await insert(gateway_, peer, team)
+    async with app_running(peer, gateway_, **more) as app:
+        yield app, gateway_
+
+
+@asynccontextmanager
+async def app_running(peer: SlackPeer, gateway_: ScriptedGateway, **more: Any) -> AsyncIterator[App]:
     settings = slack_settings(peer, **more).model_copy(
         update={"client_id": peer.client_id, "client_secret": SecretStr(peer.client_secret), "bot_token": SecretStr("")}
     )
     app = App("slack", settings, PUBLIC, ping_seconds=PING_SECONDS)
-    for team in teams:
-        peer.teams[team].token = peer.teams[team].token or f"xoxb-of-{team}"
-        await insert(gateway_, peer, team)
-    async with followed([app], gateway_):
-        running = asyncio.create_task(app.run(gateway_))
-        await gateway_.online.wait()
-        try:
-            yield app, gateway_
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
+    async with followed([app], gateway_), on_line(app, gateway_):
+        yield app
 
 
 async def insert(gateway_: ScriptedGateway, peer: SlackPeer, team: str) -> None:
@@ -497,6 +539,24 @@ async def test_another_processs_installation_is_heard_at_once(peer: SlackPeer) -
         peer.says("help", channel=HERS)
         assert (await gateway_.next_event()).chat.platform == f"slack.{OTHER}"
         assert [one.name for one in app.installations.known] == [f"slack.{OTHER}"]
+
+
+@asynccontextmanager
+async def on_workspace(gateway_: ScriptedGateway) -> AsyncIterator[Network]:
+    """A person in a workspace that installed the app."""
+    gateway_.declare(list(KINDS))
+    async with hurried().live() as peer:
+        await insert(gateway_, peer, TEAM)
+        async with app_running(peer, gateway_) as app:
+            (workspace,) = app.installations.known
+            gateway_.online.clear()
+            async with on_line(workspace, gateway_):
+                yield OnSlack(workspace, peer)
+
+
+@pytest.mark.parametrize("check", PLATFORM_CHECKS, ids=lambda check: check.__name__)
+async def test_a_workspace_is_an_account_by_the_published_suite(check: Check) -> None:
+    assert await check(on_workspace) in {PROVED, NOT_DECLARED}
 
 
 # --- how they go, and come back

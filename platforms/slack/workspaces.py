@@ -47,11 +47,17 @@ LOOK_SECONDS = 30.0
 DOUBT = timedelta(seconds=90)
 """Slack tells an event again after a minute, and its clock is not ours: so near to an installation it is asked what holds."""
 ASK_SECONDS = 2.0
+REMEMBERED = timedelta(days=7)
+"""For so long after a workspace went something may still arrive for it, such as the result of a job."""
 PAGE = 100
 
 
 class Uninstalled(OperatorMust):
     """Slack knows the token no more."""
+
+
+class HomeLost(OperatorMust):
+    """The app's own workspace does not know its bot token any more."""
 
 
 class Workspace(Slack):
@@ -162,18 +168,21 @@ class Installations:
         async def follow() -> None:
             while True:
                 await changes.wait(LOOK_SECONDS)
-                try:
-                    await self.follow()
-                except ChatelierError as away:
-                    log.warning("nobody knows who installed the app", app=self._app, reason=str(away))
+                await self._look()
 
-        await self.follow()
+        await self._look()
         following = asyncio.create_task(follow(), name=f"installations of {self._app}")
         try:
             yield
         finally:
             following.cancel()
             await asyncio.wait({following})
+
+    async def _look(self) -> None:
+        try:
+            await self.follow()
+        except ChatelierError as away:  # looked at again soon
+            log.warning("nobody knows who installed the app", app=self._app, reason=str(away))
 
     async def follow(self) -> None:
         """Accounts come and go as the records say. Raises Unavailable."""
@@ -187,7 +196,8 @@ class Installations:
     async def _follow(self, row: Installation) -> None:
         known = self._known.get(row.team)
         if row.ended is not None:
-            await self._forget(row.team, row.why)
+            if known is not None or datetime.now(UTC) - row.ended < REMEMBERED:
+                await self._forget(row.team, row.why)
         elif known is None or known.row.token != row.token:
             hide([row.token])
             await self._forget(row.team)
@@ -214,7 +224,7 @@ class Installations:
         return self._known.get(team)
 
     async def install(self, row: Installation) -> None:
-        """It is on line when this returns. A workspace that had installed the app before gets its account back."""
+        """Its account is there when this returns, and comes on line; one that had the app before gets its old one back."""
         hide([row.token])
 
         async def work(tx: Tx) -> None:
@@ -274,14 +284,27 @@ class App(Slack):
         async with self.client() as (client, session):
             self._session = session
             try:
-                if self._has_bot:
-                    await super().run(gateway)
-                else:
-                    await self._listen(client, lambda _: gateway.connected(self.name, words.SERVES))
+                await self._run_home(client, gateway)
             finally:
                 self._session = None
                 for workspace in self.installations.known:
                     await workspace.take_back()
+
+    async def _run_home(self, client: AsyncWebClient, gateway: Gateway) -> None:
+        """Its own workspace is one of many: the others are served where its bot token is wrong."""
+        said = words.SERVES
+        if self._has_bot:
+            try:
+                await super().run(gateway)
+            except HomeLost as no:
+                if not self.installations.known:
+                    raise
+                log.error("served without its own workspace", account=self.name, reason=str(no))
+                said = f"{words.SERVES}; {no}"
+        await self._listen(client, lambda _: gateway.connected(self.name, said))
+
+    def _not_known(self, no: OperatorMust) -> OperatorMust:
+        return HomeLost(str(super()._not_known(no)))
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[tuple[AsyncWebClient, aiohttp.ClientSession]]:
@@ -300,8 +323,10 @@ class App(Slack):
             return await self.take(body)
         try:
             workspace = await self.installations.of(team)
-            if workspace is None or self._session is None:
+            if workspace is None:
                 return self._from_stranger(team, body)
+            if self._session is None:
+                raise Unavailable(words.OFFLINE.format(account=self.name))
             workspace.lend(self._session, self.installations.gateway)
             if is_going(body):
                 await self._gone(workspace, body)
