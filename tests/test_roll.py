@@ -33,7 +33,9 @@ from chatelier.core.figures import figures_of
 from chatelier.core.gateway import Runtime, open_runtime
 from chatelier.core.leases import ACCOUNTS
 from chatelier.core.plugins import Plugins
+from chatelier.core.roll import LOOK_SECONDS
 from chatelier.core.testing.backend import FakeBackend
+from chatelier.core.testing.clock import FakeClock, settle
 from chatelier.core.testing.gateway import Parts, running, serving
 from chatelier.core.testing.platform import FakePlatform
 from chatelier.plugins.essentials import Plugin as Essentials
@@ -180,6 +182,19 @@ async def test_one_that_goes_for_good_takes_along_what_waits_for_it(tmp_path: Pa
     async with gateway(tmp_path, Arcade()) as runtime:
         await runtime.accounts.remove("fake.shop", CLOSED)
         assert await words_of(runtime, "two") == ("failed", CLOSED)
+
+
+async def test_what_arrives_late_for_one_that_went_ends_soon(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with running(tmp_path, Parts([FakePlatform()], [FakeBackend()]), clock=clock) as runtime:
+        shop = FakePlatform("fake.shop")
+        await runtime.accounts.add(shop)
+        await runtime.accounts.remove("fake.shop", CLOSED)
+        await say(runtime, shop, "late")
+        assert await words_of(runtime, "late") == ("pending", "")
+        await clock.advance(LOOK_SECONDS)
+        await settle()
+        assert await words_of(runtime, "late") == ("failed", CLOSED)
 
 
 async def test_one_that_comes_back_under_its_name_is_heard_and_answers(tmp_path: Path) -> None:

@@ -603,6 +603,29 @@ async def test_a_workspace_that_uninstalls_it_goes_and_comes_back_with_its_name(
     assert row.ended is None
 
 
+async def test_coming_and_going_leaves_nothing_behind(place: Place) -> None:
+    async def come_and_go() -> None:
+        await place.install()
+        await place.is_here()
+        await place.answers(HERS)
+        place.peer.revoke(OTHER)
+        place.peer.tell({"type": "app_uninstalled"}, team=OTHER)
+        await place.is_here(there=False)
+        await place.peer.until(lambda: all(each.done.is_set() for each in place.peer.deliveries))
+
+    def alive() -> set[str]:
+        return {re.sub(r"\d+", "", task.get_name()) for task in asyncio.all_tasks() if OTHER in task.get_name()}
+
+    for _ in range(5):
+        await come_and_go()
+        async with asyncio.timeout(10):
+            while alive():
+                await asyncio.wait([task for task in asyncio.all_tasks() if OTHER in task.get_name()], timeout=0.1)
+    rows = await place.runtime.store.find(INSTALLATIONS, {"app": "slack"}, order="installed")
+    assert len(rows) == 1
+    assert not place.runtime.accounts["slack"].platform.installations.known  # type: ignore[attr-defined]
+
+
 async def test_tokens_of_people_are_none_of_ours(place: Place) -> None:
     await place.install()
     told = place.peer.tell({"type": "tokens_revoked", "tokens": {"oauth": [ADA], "bot": []}}, team=OTHER)

@@ -29,6 +29,7 @@ def manifest(account: str, name: str, as_json: bool, config: Path | None) -> Non
     from chatelier import OperatorMust, open_gateway, run_command
 
     from .manifest import manifest as made
+    from .manifest import redirect_url
     from .plugin import SECTION
     from .settings import AccountSettings, SlackSettings
 
@@ -46,7 +47,7 @@ def manifest(account: str, name: str, as_json: bool, config: Path | None) -> Non
                 raise OperatorMust("For mode: http, set http.public_url to the https address that Slack reaches.")
             if wanted.client_id and not public:
                 raise OperatorMust("For client_id, set http.public_url to the https address that people reach.")
-            back = f"{public}/{account}/oauth_redirect" if wanted.client_id else ""
+            back = redirect_url(public, account) if wanted.client_id else ""
             shown = made(wanted, gateway.commands, name, f"{public}/hooks/{account}", back)
         click.echo(json.dumps(shown, indent=2) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
 

@@ -27,7 +27,7 @@ from chatelier import ChatelierError, Retry, Store, Tx, Unavailable, Uncertain, 
 
 from . import words
 from .errors import told
-from .manifest import SCOPES
+from .manifest import SCOPES, install_path, redirect_path, redirect_url
 from .records import STATES, Installation, State
 from .workspaces import App, code_of
 
@@ -187,18 +187,6 @@ def _refusal(found: Found, home: str) -> str:
     if found.bot_token_expires_at is not None:
         return "token_rotation"
     return "already_here" if found.team_id == home else ""
-
-
-def install_path(account: str) -> str:
-    return f"/{account}/install"
-
-
-def redirect_path(account: str) -> str:
-    return f"/{account}/oauth_redirect"
-
-
-def redirect_url(public_url: str, account: str) -> str:
-    return f"{public_url.rstrip('/')}{redirect_path(account)}"
 
 
 def page(said: str, link: str = "") -> str:

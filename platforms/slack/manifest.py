@@ -98,3 +98,17 @@ def _slash(command: str, by_name: dict[str, Published]) -> Wire:
         names = ", ".join(name for name in sorted(by_name) if not by_name[name].operators)
         hint, said = f"{words.COMMAND_HINT} | {names}", words.COMMAND_SAYS
     return {"command": command, "description": said, "usage_hint": shorten(hint or " ", HINT), "should_escape": False}
+
+
+def install_path(account: str) -> str:
+    """Where a workspace installs the app, on the gateway's own address."""
+    return f"/{account}/install"
+
+
+def redirect_path(account: str) -> str:
+    """Where Slack sends the browser back to."""
+    return f"/{account}/oauth_redirect"
+
+
+def redirect_url(public_url: str, account: str) -> str:
+    return f"{public_url.rstrip('/')}{redirect_path(account)}"
