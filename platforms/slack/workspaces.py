@@ -61,10 +61,7 @@ class HomeLost(OperatorMust):
 
 
 class Workspace(Slack):
-    """One of them. It holds no connection: the app's brings what is said there, in whichever process that is.
-
-    over: called when Slack says that the app is uninstalled there.
-    """
+    """One of them. It holds no connection: the app's brings what is said there, in whichever process that is."""
 
     def __init__(self, row: Installation, settings: AccountSettings, installations: "Installations") -> None:
         own = AccountSettings(
