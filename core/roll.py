@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from .accounts import Account
@@ -17,6 +16,7 @@ from .log import get_logger
 from .registered import add_named, undeclared
 from .storage import Store, Tx
 from .supervise import reason
+from .values import replace
 
 log = get_logger(__name__)
 
