@@ -34,9 +34,9 @@ class Counted:
         self.transactions = 0
         self._store = store
 
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]], *, soon: bool = False) -> T:
         self.transactions += 1
-        return await self._store.atomically(work)
+        return await self._store.atomically(work, soon=soon)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

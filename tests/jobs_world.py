@@ -63,9 +63,9 @@ class View:
         await self.finds.wait()
         return await self._store.find(kind, where, **options)
 
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]], *, soon: bool = False) -> T:
         await self._pass()
-        return await self._store.atomically(work)
+        return await self._store.atomically(work, soon=soon)
 
     def changes(self, *kinds: Kind[Any], inserted: bool = False) -> Changes:
         return self._store.changes(*kinds, inserted=inserted)

@@ -186,7 +186,7 @@ class CountedStore:
         self._deeds.end(number)
         return answer
 
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]], *, soon: bool = False) -> T:
         is_heart = task_name().startswith(HEART)
         numbers: list[int] = []
 
@@ -197,7 +197,7 @@ class CountedStore:
                 numbers.append(self._deeds.begin(f"commit {' '.join(noted.kinds)}"))
             return result
 
-        result = await self._store.atomically(counted)
+        result = await self._store.atomically(counted, soon=soon)
         for number in numbers:
             self._deeds.end(number)
         return result

@@ -37,7 +37,7 @@ class Killing:
     def __init__(self, store: Store, at: int, side: str) -> None:
         self._store, self._left, self._side = store, at, side
 
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]], *, soon: bool = False) -> T:
         self._left -= 1
         if self._left == 0 and self._side == "before":
             die()
@@ -49,7 +49,7 @@ class Killing:
             return result
 
         try:
-            return await self._store.atomically(dying)
+            return await self._store.atomically(dying, soon=soon)
         finally:
             if self._left == 0:
                 die()

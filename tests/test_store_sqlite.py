@@ -660,6 +660,27 @@ async def test_a_commit_that_the_disk_may_not_have_is_told_as_one(url: str) -> N
             await add(store)
 
 
+async def test_what_is_written_soon_does_not_wait_for_the_disk_and_what_saw_it_does(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        new = store.changes(SAMPLES, inserted=True)
+        assert isinstance(store, SqliteStore)
+        store._wal.close()  # nothing can be synced any more
+        await store.atomically(lambda tx: tx.insert(SAMPLES, Sample(key="a")), soon=True)
+        assert await store.get(SAMPLES, "a") is not None
+        with pytest.raises(OperatorMust, match="gives errors"):
+            await store.atomically(lambda tx: tx.get(SAMPLES, "a"))
+        assert await new.wait(60)
+        assert new.fresh() == ([], False), "nobody knows whether it lasts"
+
+
+async def test_what_is_written_soon_is_brought_to_the_disk_though_nothing_follows(url: str) -> None:
+    async with open_sqlite(url, KINDS, SystemClock()) as store:
+        new = store.changes(SAMPLES, inserted=True)
+        written = await store.atomically(lambda tx: tx.insert(SAMPLES, Sample(key="a")), soon=True)
+        assert await new.wait(60)
+        assert new.fresh() == ([written], True)
+
+
 def log_bytes(file: Path) -> int:
     return file.with_name("store.db-wal").stat().st_size
 

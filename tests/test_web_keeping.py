@@ -83,9 +83,9 @@ class Troubled(FakeStore):
         self.trouble = trouble
         self.met = asyncio.Event()
 
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]], *, soon: bool = False) -> T:
         try:
-            return await super().atomically(work)
+            return await super().atomically(work, soon=soon)
         except ChatelierError:
             self.met.set()
             raise

@@ -459,7 +459,8 @@ class Line:
 
         while True:
             try:
-                return await self._store.atomically(work)
+                # After a power cut it is looked up, or sent once more and marked so, as if the cut had come before it.
+                return await self._store.atomically(work, soon=True)
             except (Unavailable, OperatorMust) as away:
                 log.warning("receipt waits for the store", account=row.account, message=row.key, error=str(away))
                 await self._clock.sleep(AWAY_SECONDS)

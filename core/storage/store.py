@@ -88,12 +88,15 @@ class Changes(Protocol):
 class Store(Reads, Protocol):
     """An open store. Raises Unavailable from any verb when the engine does not answer."""
 
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]], *, soon: bool = False) -> T:
         """Run `work(tx)` in one transaction, from the start again when the engine says so.
 
         `work` reads and writes only through `tx`, awaits nothing else, and leaves nothing behind when it runs twice: an engine may
         run it on another thread. It commits when `work` returns; an exception rolls it back and is raised here. Cancelling
-        the caller does not undo a transaction that was under way.
+        the caller does not undo a transaction that was under way. When it returns, all is durable that `work` saw and wrote.
+
+        soon: an engine may return as soon as everybody sees it; it is durable a moment later, and before whatever is written
+        after it. For what nobody outside is told of: after a power cut it may have to be done again.
         """
         ...
 

@@ -299,7 +299,7 @@ class FakeStore:
             kind, where, order=order, since=since, until=until, descending=descending, limit=limit, strict=strict
         )
 
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]], *, soon: bool = False) -> T:
         tx = await self._turn()
         if self._strict:
             with suppress(Exception):  # the caller's `work` may throw anything; the second run says it aloud

@@ -490,6 +490,18 @@ async def new_records_can_be_watched_alone(make: MakeStore) -> None:
         assert await any_.wait(60)
 
 
+async def what_is_written_soon_is_there(make: MakeStore) -> None:
+    """Reads and works see it as soon as it returns, what it raises is raised, and who waits for new records hears of it."""
+    async with opened(make) as (store, _):
+        new = store.changes(SAMPLES, inserted=True)
+        sample = await store.atomically(lambda tx: tx.insert(SAMPLES, Sample(key="a")), soon=True)
+        assert await store.get(SAMPLES, "a") == sample
+        await store.atomically(lambda tx: _rename(tx, "a", "other"))
+        assert await new.wait(60)
+        await raised(Exists, store.atomically(lambda tx: tx.insert(SAMPLES, Sample(key="a")), soon=True))
+        assert (await store.get(SAMPLES, "a")) != sample
+
+
 async def new_records_are_handed_over(make: MakeStore) -> None:
     """In the order of their commits, once they are stored, and not those that were undone; or the store says that it cannot tell."""
     async with opened(make) as (store, _):
@@ -695,6 +707,7 @@ STORE_CHECKS: Sequence[Callable[[MakeStore], Awaitable[None]]] = (
     now_stands_still_in_a_transaction,
     changes_wake_those_who_wait,
     new_records_can_be_watched_alone,
+    what_is_written_soon_is_there,
     new_records_are_handed_over,
     a_cancelled_caller_leaves_the_store_whole,
     check_finds_nothing_wrong,

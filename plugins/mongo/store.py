@@ -111,7 +111,7 @@ class MongoStore:
         with self._asking():
             return await self._view.find(shelf, kind, question, strict=strict)
 
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]], *, soon: bool = False) -> T:
         self._must_be_open()
         return await self._writing.run(work)
 

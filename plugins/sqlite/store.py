@@ -53,6 +53,8 @@ SHORT = 100
 """Records of an answer that is read on the loop: one takes about 20 µs, less than a thread would cost."""
 READS_A_TURN = 16
 """So many reads in a row, and the loop does something else: one that finds the writer free does not suspend."""
+LATEST_SECONDS = 0.05
+"""Until what nobody waits for is brought to the disk, unless something else is before."""
 BATCH_SECONDS = 0.005
 """So long works are put into one commit before the loop does something else."""
 
@@ -77,7 +79,8 @@ async def open_sqlite(
 class Pending:
     """A `work` that waits for its transaction.
 
-    told: what its caller waits for. until: on the machine's clock, for how long it waits for another process.
+    told: what its caller waits for. until: on the machine's clock, for how long it waits for another process. soon: it is told before
+    the disk has it.
     is_alone: a transaction that it shared failed as a whole.
     """
 
@@ -85,6 +88,7 @@ class Pending:
     context: Context
     told: asyncio.Future[Any]
     until: float
+    soon: bool = False
     is_alone: bool = False
     tx: SqliteTx = field(init=False)
     result: Any = None
@@ -131,6 +135,7 @@ class SqliteStore:
         self._writing: asyncio.Task[None] | None = None
         self._committed: list[Pending] = []
         self._syncing: asyncio.Task[None] | None = None
+        self._sync_later: asyncio.TimerHandle | None = None
         self._has_writer = asyncio.Lock()
         self._disk = ThreadPoolExecutor(1, "sqlite-disk")
         self._slow_readers = ThreadPoolExecutor(READERS, "sqlite-reader")
@@ -155,9 +160,11 @@ class SqliteStore:
             return
         self._is_closed = True
         self._slow_readers.shutdown(wait=False)
+        self._sync()
         try:
             while tasks := {task for task in (self._writing, self._syncing) if task is not None}:
                 await asyncio.wait(tasks)
+                self._sync()
             thread = await asyncio.shield(asyncio.wrap_future(self._disk.submit(self._close)))
         finally:
             self._disk.shutdown(wait=False)
@@ -187,11 +194,11 @@ class SqliteStore:
             lambda connection, cache: find(connection, table, kind, question, self._sieve, cache, strict=strict)
         )
 
-    async def atomically(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+    async def atomically(self, work: Callable[[Tx], Awaitable[T]], *, soon: bool = False) -> T:
         # Of a cancelled caller, a transaction under way completes, and one that still queues does not start.
         self._must_be_open()
         told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Pending(work, copy_context(), told, monotonic() + self._patience))
+        self._waiting.append(Pending(work, copy_context(), told, monotonic() + self._patience, soon))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all(), name="sqlite transactions", context=Context())
         return await told
@@ -320,16 +327,25 @@ class SqliteStore:
             self._tell(begun)
 
     def _tell(self, begun: Sequence[Pending]) -> None:
-        """Their callers, once all that they saw and wrote is durable."""
+        """Their callers, once all that they saw and wrote is durable, or at once those who do not wait for that."""
         written = set[str]().union(*(pending.tx.written for pending in begun))
-        if written or self._syncing is not None:
+        if written or self._committed or self._syncing is not None:
             self._committed += begun
-            if self._syncing is None:
-                self._syncing = asyncio.create_task(self._sync_all(), name="sqlite sync", context=Context())
-        else:
-            for pending in begun:
+        for pending in begun:
+            if pending.soon or not self._committed:
                 pending.tell()
+        if self._committed and not all(pending.soon for pending in begun):
+            self._sync()
+        elif self._committed and self._sync_later is None:
+            self._sync_later = asyncio.get_running_loop().call_later(LATEST_SECONDS, self._sync)
         self._hints.moved(written)
+
+    def _sync(self) -> None:
+        if self._sync_later is not None:
+            self._sync_later.cancel()
+            self._sync_later = None
+        if self._syncing is None and self._committed:
+            self._syncing = asyncio.create_task(self._sync_all(), name="sqlite sync", context=Context())
 
     async def _sync_all(self) -> None:
         """Until all that is committed is durable."""
