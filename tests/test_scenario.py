@@ -12,7 +12,7 @@ from discord_people import on_discord
 from files import decoded, encoded, gradient
 from gateways import PATIENCE
 from people import NETWORKS as FIRST
-from people import Person, Seen
+from people import Network, Person, Seen
 from slack_people import on_slack
 
 NETWORKS = {**FIRST, "discord": on_discord, "slack": on_slack}
@@ -137,6 +137,40 @@ async def bad_news(day: Day) -> None:
     assert not day.results("a tower")
 
 
+async def a_day(there: Network, folder: Path) -> None:
+    backend = FakeBackend()
+    submitted = asyncio.Event()
+    backend.after_submit = lambda _: submitted.set()
+    async with there.life(folder, backend) as person:
+        day = Day(person, backend, submitted)
+        shown = await a_first_picture(day)
+        key = await the_key_of(day, shown)
+        await the_same_otherwise_and_once_more(day, shown)
+        await pictures_of_their_own(day)
+        await bad_news(day)
+        jobs = backend.submissions
+        await person.says("/make a castle")
+        await day.begun(jobs + 1)
+    async with there.life(folder, backend) as person:
+        day = Day(person, backend, submitted)
+        day.paints_on()
+        castle = await day.result("a castle")
+        assert backend.submissions == jobs + 1, "what ran at the restart is not begun again"
+    async with there.life(folder, backend) as person:
+        day = Day(person, backend, submitted)
+        before = len(day.results("a castle"))
+        assert before <= 1, "a new terminal is empty; elsewhere it came once"
+        await person.presses(castle, "Again")
+        await day.result("a castle", before + 1)
+        assert backend.submissions == jobs + 2
+        async with person.elsewhere() as other:
+            elsewhere = Day(other, backend, submitted)
+            before = len(elsewhere.results("a red fox"))
+            await other.says(f"/show {key}")
+            again = await elsewhere.result("a red fox", before + 1)
+            assert await elsewhere.pictures(again) == [(1, 1)]
+
+
 def test_every_platform_that_ships_lives_the_day() -> None:
     folders = {file.parent.name for file in (Path(__file__).parents[1] / "platforms").glob("*/__init__.py")}
     assert folders == NETWORKS.keys()
@@ -146,35 +180,5 @@ def test_every_platform_that_ships_lives_the_day() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 async def test_a_day_is_the_same_on_every_network(network: str, tmp_path: Path) -> None:
-    backend = FakeBackend()
-    submitted = asyncio.Event()
-    backend.after_submit = lambda _: submitted.set()
     async with NETWORKS[network]() as there:
-        async with there.life(tmp_path, backend) as person:
-            day = Day(person, backend, submitted)
-            shown = await a_first_picture(day)
-            key = await the_key_of(day, shown)
-            await the_same_otherwise_and_once_more(day, shown)
-            await pictures_of_their_own(day)
-            await bad_news(day)
-            jobs = backend.submissions
-            await person.says("/make a castle")
-            await day.begun(jobs + 1)
-        async with there.life(tmp_path, backend) as person:
-            day = Day(person, backend, submitted)
-            day.paints_on()
-            castle = await day.result("a castle")
-            assert backend.submissions == jobs + 1, "what ran at the restart is not begun again"
-        async with there.life(tmp_path, backend) as person:
-            day = Day(person, backend, submitted)
-            before = len(day.results("a castle"))
-            assert before <= 1, "a new terminal is empty; elsewhere it came once"
-            await person.presses(castle, "Again")
-            await day.result("a castle", before + 1)
-            assert backend.submissions == jobs + 2
-            async with person.elsewhere() as other:
-                elsewhere = Day(other, backend, submitted)
-                before = len(elsewhere.results("a red fox"))
-                await other.says(f"/show {key}")
-                again = await elsewhere.result("a red fox", before + 1)
-                assert await elsewhere.pictures(again) == [(1, 1)]
+        await a_day(there, tmp_path)

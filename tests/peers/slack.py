@@ -1,7 +1,7 @@
 """Slack to test against: Web API, Socket Mode, signed HTTP, files. It keeps the vendor's rules and words, and has its faults.
 
-It imports nothing of ours and nothing of the vendor's libraries. npm's `emulate` has no Socket Mode, commands, interactivity, GET
-forms, signed delivery or rate limits, so most of it would be a layer around a server of which little would be left.
+It imports nothing of ours and nothing of the vendor's libraries. `slack_emulate.py` puts its layers in front of npm's `emulate`, which
+others wrote and which has the messages, files, reactions and views.
 """
 
 import asyncio
@@ -289,8 +289,8 @@ class SlackPeer(Teams):
 
     def says(self, text: str = "", *, channel: str = DM, user: str = ADA, thread: str = "", **more: Any) -> Wire:
         """A person's message, and the events that tell of it: two of them for a mention."""
-        where = self.channels[channel]
-        message: Wire = {"type": "message", "user": user, "team": where.team, "text": text, "ts": self.ts(), **more}
+        team = self.channels[channel].team
+        message: Wire = {"type": "message", "user": user, "team": team, "text": text, "ts": self.ts(), **more}
         if more.get("files"):
             message["subtype"] = "file_share"
         if thread:
@@ -298,11 +298,15 @@ class SlackPeer(Teams):
             parent = self.messages.get((channel, thread))
             message["parent_user_id"] = parent["user"] if parent else user
         self.messages[channel, message["ts"]] = message
+        self.tell_of(message, channel)
+        return message
+
+    def tell_of(self, message: Wire, channel: str) -> None:
+        where = self.channels[channel]
         told = {**message, "channel": channel, "channel_type": "im" if where.is_im else "channel"}
-        if f"<@{self.bot_in(where.team)}>" in text and not where.is_im:
+        if f"<@{self.bot_in(where.team)}>" in message["text"] and not where.is_im:
             self.tell({**told, "type": "app_mention"}, team=where.team)
         self.tell(told, team=where.team)
-        return message
 
     def edits(self, message: Wire, text: str, *, channel: str = DM) -> None:
         before = dict(message)
