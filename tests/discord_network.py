@@ -15,6 +15,7 @@ from chatelier.platforms.discord.settings import AccountSettings
 from chatelier.testing import Network, ScriptedGateway, Visible
 from networks import on_line
 from peers.discord import DiscordPeer, labels_of, seen, too_many
+from peers.discord_simcord import SimcordPeer
 
 GUILD, SQUARE, CORNER = 5_000, 5_100, 5_101
 """A server, a channel of it, and a thread in that."""
@@ -129,7 +130,7 @@ def discord_account(
 
 @asynccontextmanager
 async def discord_peer() -> AsyncIterator[DiscordPeer]:
-    peer = DiscordPeer()
+    peer = SimcordPeer()
     peer.guild(GUILD, SQUARE, threads={CORNER: SQUARE})
     async with peer.live():
         yield peer

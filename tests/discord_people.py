@@ -11,6 +11,7 @@ from discord_network import ADA, GUILD, SQUARE, discord_account
 from gateways import PATIENCE
 from peers.discord import DiscordPeer, labels_of
 from peers.discord import seen as read
+from peers.discord_simcord import SimcordPeer
 from people import WORKFLOWS, Network, Person, Seen, gateway
 
 STRING, ATTACHMENT = 3, 11
@@ -80,7 +81,7 @@ class OnDiscordServer:
 
 @asynccontextmanager
 async def on_discord() -> AsyncIterator[Network]:
-    peer = DiscordPeer()
+    peer = SimcordPeer()
     peer.guild(GUILD, SQUARE)
     async with peer.live():
         yield OnDiscordServer(peer)

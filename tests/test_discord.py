@@ -182,11 +182,9 @@ async def test_files_are_read_by_todays_address(desk: Desk) -> None:
     assert (first.name, first.mime, first.size) == ("a.png", "image/png", len(png()))
     assert b"".join([piece async for piece in desk.account.read(second)]) == png(colour="blue")
     message = desk.peer.messages[int(event.keys[-1])]
-    kept = desk.peer.files.pop(message["attachments"][0]["url"].partition("/files/")[2])
-    desk.peer.files["elsewhere/a.png"] = kept
-    message["attachments"][0]["url"] = f"{desk.peer.url}/files/elsewhere/a.png"
-    assert b"".join([piece async for piece in desk.account.read(first)]) == kept
-    del desk.peer.messages[int(event.keys[-1])]
+    desk.peer.moves_file(message)
+    assert b"".join([piece async for piece in desk.account.read(first)]) == png()
+    desk.peer.unsays(message)
     with pytest.raises(Gone):
         await anext(desk.account.read(first))
 
@@ -813,14 +811,14 @@ async def test_a_gateway_that_froze_is_left_and_joined_again(peer: DiscordPeer) 
 async def test_the_doctor_is_told_what_the_bot_lacks(peer: DiscordPeer) -> None:
     account = discord_account(peer)
     assert await account.check() == []
-    peer.guilds[GUILD]["permissions"] = str(1 << 10 | 1 << 11)
+    peer.allow(GUILD, 1 << 10 | 1 << 11)
     peer.privileged = False
     intent, lacks = await account.check()
     assert "Message Content Intent" in intent
     assert f"In g{GUILD} the bot lacks" in lacks
     assert "Attach Files" in lacks
     assert "View Channels" not in lacks
-    peer.guilds.clear()
+    peer.leave(GUILD)
     assert words.NOT_INVITED in await account.check()
     with pytest.raises(OperatorMust, match="does not know the token"):
         await discord_account(peer, token=SecretStr("wrong")).check()

@@ -25,6 +25,7 @@ from discord_network import GUILD, SQUARE, discord_account
 from gateways import configured, gateway_process
 from networks import telegram_settings
 from peers.discord import DiscordPeer, Waiting, seen, too_many
+from peers.discord_simcord import SimcordPeer
 from peers.telegram import TelegramPeer
 
 PEOPLE = (41, 42, 43, 44)
@@ -34,7 +35,7 @@ PATIENCE = 120.0
 
 @pytest.fixture
 async def peer() -> AsyncIterator[DiscordPeer]:
-    peer = DiscordPeer()
+    peer = SimcordPeer()
     peer.guild(GUILD, SQUARE)
     async with peer.live():
         yield peer

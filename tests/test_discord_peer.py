@@ -1,4 +1,4 @@
-"""Discord's server of the tests refuses what Discord refuses, with its codes: asked with plain HTTP and sockets, without any adapter."""
+"""Discord's servers of the tests refuse what Discord refuses, with its codes: asked with plain HTTP and sockets, without any adapter."""
 
 import json
 from collections.abc import AsyncIterator
@@ -11,13 +11,16 @@ from websockets.exceptions import ConnectionClosed
 
 from discord_network import GUILD, SQUARE
 from peers.discord import APPLICATION, MESSAGE_CONTENT, UPLOAD, DiscordPeer, Waiting, too_many
+from peers.discord_simcord import SimcordPeer
 
 BOOSTED, LOUNGE = 6_000, 6_100
+HEARD = 1 | 1 << 9 | 1 << 12
+"""Servers, and messages in them and in direct chats."""
 
 
-@pytest.fixture
-async def peer() -> AsyncIterator[DiscordPeer]:
-    peer = DiscordPeer()
+@pytest.fixture(params=["ours", "simcord"])
+async def peer(request: pytest.FixtureRequest) -> AsyncIterator[DiscordPeer]:
+    peer: DiscordPeer = SimcordPeer() if request.param == "simcord" else DiscordPeer()
     peer.guild(GUILD, SQUARE)
     peer.guild(BOOSTED, LOUNGE, tier=2)
     async with peer.live():
@@ -222,7 +225,7 @@ async def test_a_pause_is_asked_for_as_discord_does(peer: DiscordPeer) -> None:
 # --- the gateway
 
 
-async def identified(peer: DiscordPeer, *, intents: int = 0, token: str = "") -> ClientConnection:
+async def identified(peer: DiscordPeer, *, intents: int = HEARD, token: str = "") -> ClientConnection:
     socket = await connect(peer.gateway, proxy=None)
     assert json.loads(await socket.recv())["op"] == 10
     await socket.send(json.dumps({"op": 2, "d": {"token": token or peer.token, "intents": intents, "properties": {}}}))

@@ -1,7 +1,7 @@
 """Discord's REST API, gateway and files on a port of the loopback, as far as a bot needs them, with the vendor's rules.
 
-Written from the vendor's documentation and from what discord.py 2.7 sends; https://discord.com/developers/docs. What components,
-modals and edits may be is judged by simcord, too, which others wrote.
+Written from the vendor's documentation and from what discord.py 2.7 sends; https://discord.com/developers/docs. `discord_simcord.py` has
+the world of simcord, which others wrote, behind the same sockets, and is what the account is tried on.
 """
 
 import asyncio
@@ -273,6 +273,13 @@ class DiscordPeer:
             "soundboard_sounds": [],
         }
 
+    def allow(self, guild: int, permissions: int) -> None:
+        """What the bot may do there."""
+        self.guilds[guild]["permissions"] = str(permissions)
+
+    def leave(self, guild: int) -> None:
+        del self.guilds[guild]
+
     def _guild_of(self, channel: int) -> int:
         return int(self.channels.get(channel, {}).get("guild_id", 0))
 
@@ -298,6 +305,15 @@ class DiscordPeer:
             member = {"roles": roles, "joined_at": _now(), "deaf": False, "mute": False, "flags": 0}
             message = {**message, "guild_id": str(guild), "member": member}
         return message
+
+    def unsays(self, message: Data) -> None:
+        del self.messages[int(message["id"])]
+
+    def moves_file(self, message: Data) -> None:
+        """Its first one is at another address, as it is every day."""
+        (shown, *_) = message["attachments"]
+        self.files["elsewhere/a"] = self.files.pop(shown["url"].partition("/files/")[2])
+        shown["url"] = f"{self.url}/files/elsewhere/a"
 
     def edits(self, message: Data, text: str) -> None:
         message |= {"content": text, "edited_timestamp": _now()}
@@ -447,14 +463,18 @@ class DiscordPeer:
     def tell(self, name: str, data: Data) -> None:
         """To every session, now or when it is resumed."""
         for session in self._sessions.values():
-            shown = data
-            if name.startswith("MESSAGE_") and not session.intents & MESSAGE_CONTENT and data.get("guild_id"):
-                mentions = {user["id"] for user in data.get("mentions", ())}
-                if str(BOT) not in mentions:
-                    shown = {**data, "content": "", "attachments": [], "embeds": [], "components": []}
-            session.sent.append({"op": 0, "t": name, "s": len(session.sent) + 1, "d": shown})
+            for shown in self._shown(session, name, data):
+                session.sent.append({"op": 0, "t": name, "s": len(session.sent) + 1, "d": shown})
             session.woken.set()
         self._move()
+
+    def _shown(self, session: Session, name: str, data: Data) -> Sequence[Data]:
+        """What its intents let it see of an event: that, less, or nothing."""
+        if name.startswith("MESSAGE_") and not session.intents & MESSAGE_CONTENT and data.get("guild_id"):
+            mentions = {user["id"] for user in data.get("mentions", ())}
+            if str(BOT) not in mentions:
+                return [{**data, "content": "", "attachments": [], "embeds": [], "components": []}]
+        return [data]
 
     async def _gateway(self, socket: WebSocket) -> None:
         await socket.accept()
@@ -520,17 +540,20 @@ class DiscordPeer:
             "shard": given.get("shard", [0, 1]),
         }
         session.sent.append({"op": 0, "t": "READY", "s": 1, "d": ready})
-        for guild, known in self.guilds.items():
-            mine = [each for each in self.channels.values() if int(each["guild_id"]) == guild]
-            told = {
-                **known,
-                "channels": [each for each in mine if each["type"] == 0],
-                "threads": [each for each in mine if each["type"] != 0],
-            }
-            session.sent.append({"op": 0, "t": "GUILD_CREATE", "s": len(session.sent) + 1, "d": told})
+        for guild in self.guilds:
+            for told in self._shown(session, "GUILD_CREATE", self._guild_told(guild)):
+                session.sent.append({"op": 0, "t": "GUILD_CREATE", "s": len(session.sent) + 1, "d": told})
         self._sessions[session.id] = session
         self._move()
         return session
+
+    def _guild_told(self, guild: int) -> Data:
+        mine = [each for each in self.channels.values() if int(each["guild_id"]) == guild]
+        return {
+            **self.guilds[guild],
+            "channels": [each for each in mine if each["type"] == 0],
+            "threads": [each for each in mine if each["type"] != 0],
+        }
 
     async def _tell_on(self, socket: WebSocket, session: Session, seq: int, *, resumed: bool = False) -> None:
         """Everything after `seq`, and then what comes."""
@@ -681,41 +704,42 @@ class DiscordPeer:
     # --- messages
 
     def _say(self, channel: int, body: Data, files: list[tuple[str, bytes]]) -> Data:
+        self._check_open(channel)
+        self._check(body, files, channel)
+        if (again := self._sent_before(channel, body)) is not None:
+            return again
+        message = self._message(channel, self.me, body, dict_of(files, body))
+        self.messages[int(message["id"])] = message
+        self._remember(channel, body, message)
+        self.tell("MESSAGE_CREATE", self.told({**message, "nonce": str(body.get("nonce", ""))}))
+        return message
+
+    def _check_open(self, channel: int) -> None:
         if channel - 9_000_000 in self.closed_to:
             raise Refusal(403, 50007, "Cannot send messages to this user")
         if channel not in self.channels and not 9_000_000 < channel < 9_900_000:
             raise Refusal(404, 10003, "Unknown Channel")
-        self._check(body, files, channel)
+
+    def _sent_before(self, channel: int, body: Data) -> Data | None:
+        """The message that has this nonce, for five minutes."""
         nonce = str(body.get("nonce", ""))
         if len(nonce) > 25:
             raise invalid("nonce", "Must be 25 or fewer in length.")
-        place = channel, nonce
-        if nonce and body.get("enforce_nonce") and place in self._nonces:
-            at, id_ = self._nonces[place]
-            if self.now() - at < NONCE_SECONDS and id_ in self.messages:
-                return self.messages[id_]
-        message = self._message(channel, self.me, body, dict_of(files, body))
-        self.messages[int(message["id"])] = message
-        if nonce:
-            self._nonces[place] = self.now(), int(message["id"])
-        self.tell("MESSAGE_CREATE", self.told({**message, "nonce": nonce}))
-        return message
+        if not nonce or not body.get("enforce_nonce"):
+            return None
+        at, id_ = self._nonces.get((channel, nonce), (float("-inf"), 0))
+        return self.messages.get(id_) if self.now() - at < NONCE_SECONDS else None
+
+    def _remember(self, channel: int, body: Data, message: Data) -> None:
+        if nonce := str(body.get("nonce", "")):
+            self._nonces[channel, nonce] = self.now(), int(message["id"])
 
     def _check(self, body: Data, files: list[tuple[str, bytes]], channel: int, *, kept: int = 0) -> None:
         if len(body.get("content") or "") > CONTENT:
             raise invalid("content", f"Must be {CONTENT} or fewer in length.")
         if len(body.get("embeds") or ()) > EMBEDS:
             raise invalid("embeds", f"Must be {EMBEDS} or fewer in length.")
-        described = body.get("attachments") or ()
-        if max(len(files), len(described)) > FILES:
-            raise invalid("attachments", f"Must be {FILES} or fewer in length.")
-        if any(len(each.get("description") or "") > ALT for each in described):
-            raise invalid("attachments", f"Must be {ALT} or fewer in length.")
-        limit = {2: 50 << 20, 3: 100 << 20}.get(
-            self.guilds.get(self._guild_of(channel), {}).get("premium_tier", 0), UPLOAD
-        )
-        if any(len(data) > limit for _, data in files):
-            raise Refusal(413, 40005, "Request entity too large")
+        self._check_uploads(body, files, channel)
         if not ((body.get("content") or "").strip() or files or kept or body.get("embeds")):
             raise Refusal(400, 50006, "Cannot send an empty message")
         self._check_rows(body.get("components") or ())
@@ -728,6 +752,16 @@ class DiscordPeer:
             )
         except ComponentValidationError as why:
             raise invalid("components", str(why)) from why
+
+    def _check_uploads(self, body: Data, files: list[tuple[str, bytes]], channel: int) -> None:
+        described = body.get("attachments") or ()
+        if max(len(files), len(described)) > FILES:
+            raise invalid("attachments", f"Must be {FILES} or fewer in length.")
+        if any(len(each.get("description") or "") > ALT for each in described):
+            raise invalid("attachments", f"Must be {ALT} or fewer in length.")
+        tier = self.guilds.get(self._guild_of(channel), {}).get("premium_tier", 0)
+        if any(len(data) > {2: 50 << 20, 3: 100 << 20}.get(tier, UPLOAD) for _, data in files):
+            raise Refusal(413, 40005, "Request entity too large")
 
     @staticmethod
     def _check_rows(rows: Sequence[Data]) -> None:

@@ -134,7 +134,8 @@ class EmulatePeer(SlackPeer):
         for channel, root in self._threads:
             for each in self._as(TOKENS[BOT], "conversations.replies", channel=channel, ts=root)["messages"]:
                 found[channel, each["ts"]] = each
-        before, self.messages = self.messages, {}
+        before = dict(self.messages)
+        self.messages.clear()
         for key in sorted(found, key=lambda key: key[1]):
             message = before.get(key, {})
             message.clear()
