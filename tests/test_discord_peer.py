@@ -1,5 +1,6 @@
 """Discord's servers of the tests refuse what Discord refuses, with its codes: asked with plain HTTP and sockets, without any adapter."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -69,6 +70,15 @@ def menu(count: int, *, label: str = "x", value: str = "", custom_id: str = "c",
         ({"content": "x" * 2_001}, 50035),
         ({"content": " "}, 50006),
         ({"content": "x", "embeds": [{}] * 11}, 50035),
+        ({"content": "x", "embeds": [{"description": "x" * 4_000}, {"description": "x" * 2_001}]}, 50035),
+        (
+            {
+                "content": "x",
+                "components": [{**menu(25), "components": [*menu(25)["components"], *rows(1, 1)[0]["components"]]}],
+            },
+            50035,
+        ),
+        ({"content": "x", "flags": 1 << 15, "components": [{"type": 10, "content": "x"}]}, 50035),
         ({"content": "x", "components": rows(26, 5)}, 50035),
         ({"content": "x", "components": rows(6, 6)}, 50035),
         ({"content": "x", "components": rows(1, 1, label="x" * 81)}, 50035),
@@ -125,6 +135,39 @@ async def test_a_nonce_makes_two_messages_one_for_five_minutes(peer: DiscordPeer
     assert (await say(peer, **{**once, "enforce_nonce": False})).json()["id"] != first["id"]
     peer.later = 301
     assert (await say(peer, **once)).json()["id"] != first["id"]
+
+
+async def test_an_edit_keeps_the_files_that_it_lists(peer: DiscordPeer) -> None:
+    said = (await say(peer, files={"a.png": b"a", "b.png": b"b"})).json()
+    path, (_, second) = f"/channels/{SQUARE}/messages/{said['id']}", said["attachments"]
+    body = {"content": "x", "attachments": [{"id": second["id"]}, {"id": "0", "filename": "c.png"}]}
+    shown = (await ask(peer, "PATCH", path, body, {"c.png": b"c"})).json()
+    assert [each["filename"] for each in shown["attachments"]] == ["b.png", "c.png"]
+    assert not (await ask(peer, "PATCH", path, {"content": "x", "attachments": []})).json()["attachments"]
+
+
+async def test_an_address_of_a_file_is_not_for_ever(peer: DiscordPeer) -> None:
+    said = peer.says(files={"a.png": b"a"})
+    before = said["attachments"][0]["url"]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(before)).content == b"a"
+        peer.moves_file(said)
+        assert (await client.get(before)).status_code == 404
+        assert (await client.get(peer.messages[int(said["id"])]["attachments"][0]["url"])).content == b"a"
+
+
+async def test_components_of_the_second_kind_stay() -> None:
+    """On simcord: the account sends none."""
+    async with SimcordPeer().live() as there:
+        there.guild(GUILD, SQUARE)
+        texts = [{"type": 10, "content": "x"}]
+        assert (await say(there, flags=1 << 15, components=texts * 41)).json()["code"] == 50035
+        assert (await say(there, flags=1 << 15, components=[{"type": 10, "content": "x" * 4_001}])).json()[
+            "code"
+        ] == 50035
+        said = (await say(there, flags=1 << 15, components=texts)).json()
+        path = f"/channels/{SQUARE}/messages/{said['id']}"
+        assert (await ask(there, "PATCH", path, {"content": "x"})).json()["code"] == 50035
 
 
 # --- interactions
@@ -222,7 +265,48 @@ async def test_a_pause_is_asked_for_as_discord_does(peer: DiscordPeer) -> None:
     assert answer.headers["via"], "without it the library takes it for a ban"
 
 
+async def test_more_than_fifty_requests_a_second_are_too_many(peer: DiscordPeer) -> None:
+    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bot {peer.token}"}) as client:
+        answers = await asyncio.gather(*(client.get(f"{peer.api}/users/@me") for _ in range(60)))
+    refused = [each for each in answers if each.status_code == 429]
+    assert refused
+    assert all(each.json()["global"] and 0 < each.json()["retry_after"] <= 1 for each in refused)
+
+
+async def test_who_is_wrong_too_often_is_shut_out(peer: DiscordPeer) -> None:
+    assert peer.invalid == 10_000
+    peer.invalid = 3
+    answers = [await ask(peer, "GET", "/users/@me", token="wrong") for _ in range(4)]
+    assert [each.status_code for each in answers] == [401, 401, 401, 429]
+    assert "via" not in answers[-1].headers
+    assert (await ask(peer, "GET", "/users/@me")).status_code == 429
+    peer.later = 601
+    assert (await ask(peer, "GET", "/users/@me")).status_code == 200
+
+
+async def test_two_hundred_commands_are_made_a_day(peer: DiscordPeer) -> None:
+    path = f"/applications/{APPLICATION}/commands"
+    for letter in "aab":
+        assert (await ask(peer, "PUT", path, [command(name=f"{letter}{n}") for n in range(100)])).status_code == 200
+    assert (await ask(peer, "PUT", path, [command(name="c")])).json()["code"] == 30034
+    peer.later = 86_401
+    assert (await ask(peer, "PUT", path, [command(name="c")])).status_code == 200
+
+
 # --- the gateway
+
+
+async def test_sessions_are_counted(peer: DiscordPeer) -> None:
+    assert peer.starts == 1_000
+    peer.starts = 1
+    first = await identified(peer)
+    await told(first, "READY")
+    second = await identified(peer)
+    with pytest.raises(ConnectionClosed) as closed:
+        await second.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4004
+    await first.close()
 
 
 async def identified(peer: DiscordPeer, *, intents: int = HEARD, token: str = "") -> ClientConnection:

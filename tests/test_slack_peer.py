@@ -14,7 +14,7 @@ from starlette.routing import Route
 from websockets.asyncio.client import ClientConnection, connect
 
 from chatelier.core.http.server import serve
-from peers.slack import ADA, BOT, BURST, DM, GENERAL, RETRY_SECONDS, SlackPeer, signed
+from peers.slack import ACK_SECONDS, ADA, BOT, BURST, DM, GENERAL, RETRY_SECONDS, SlackPeer, signed
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde\x00\x00\x00\x0cIDATx"
@@ -164,6 +164,16 @@ async def test_a_message_is_changed_fifty_times_a_minute(peer: SlackPeer) -> Non
     assert answers[-1].json()["error"] == "ratelimited"
 
 
+@pytest.mark.parametrize(
+    ("method", "most", "given"),
+    [("apps.connections.open", 20, {}), ("files.delete", 50, {"file": "F404"}), ("users.info", 100, {"user": ADA})],
+)
+async def test_methods_have_their_tiers(method: str, most: int, given: dict[str, Any], peer: SlackPeer) -> None:
+    token = peer.app_token if method.startswith("apps.") else peer.bot_token
+    answers = [await ask(peer, method, token, **given) for _ in range(most + 1)]
+    assert [each.status_code for each in answers] == [200] * most + [429]
+
+
 # --- files
 
 
@@ -189,6 +199,14 @@ async def test_a_file_is_as_long_as_it_was_said_to_be(peer: SlackPeer) -> None:
     assert (await error(peer, "files.getUploadURLExternal", filename="a", length=(1 << 30) + 1)).startswith(
         "file_upload"
     )
+
+
+async def test_the_file_of_a_message_is_not_swapped(peer: SlackPeer) -> None:
+    file, _ = await uploaded(peer, PNG)
+    await ask(peer, "files.completeUploadExternal", files=[{"id": file}], channel_id=DM)
+    (shown,) = peer.sent()
+    given = {"channel": DM, "ts": shown["ts"], "text": "x", "blocks": [section("x")]}
+    assert await error(peer, "chat.update", **given) == "cant_update_message"
 
 
 async def test_a_picture_is_shown_once_slack_is_done_with_it(peer: SlackPeer) -> None:
@@ -270,6 +288,14 @@ async def test_an_address_for_answers_is_good_for_five(peer: SlackPeer) -> None:
         assert [(await client.post(url, json={"text": "x"})).status_code for _ in range(6)] == [200] * 5 + [404]
 
 
+async def test_an_address_for_answers_is_good_for_half_an_hour(peer: SlackPeer) -> None:
+    url = peer.response_url(DM, ADA)
+    peer.expire_addresses()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.post(url, json={"text": "x"})
+    assert (answer.status_code, answer.json()["error"]) == (404, "expired_url")
+
+
 # --- sockets
 
 
@@ -286,6 +312,7 @@ async def heard(socket: ClientConnection) -> dict[str, Any]:
 
 async def test_what_is_not_acknowledged_is_told_three_times_more(peer: SlackPeer) -> None:
     assert list(RETRY_SECONDS) == [0, 60, 300], "at once, after a minute, after five"
+    assert ACK_SECONDS == 3
     async with await dial(peer) as socket:
         assert (await heard(socket))["type"] == "hello"
         peer.says("hello")
@@ -302,6 +329,25 @@ async def test_a_command_is_told_once(peer: SlackPeer) -> None:
         assert (await heard(socket))["type"] == "slash_commands"
         peer.says("and now")
         assert (await heard(socket))["type"] == "events_api"
+
+
+async def test_a_press_is_told_once(peer: SlackPeer) -> None:
+    blocks = [{"type": "actions", "elements": [button()]}]
+    await ask(peer, "chat.postMessage", channel=DM, text="x", blocks=blocks)
+    async with await dial(peer) as socket:
+        await heard(socket)
+        peer.presses(peer.sent()[-1], "x")
+        assert (await heard(socket))["type"] == "interactive"
+        peer.says("and now")
+        assert (await heard(socket))["type"] == "events_api"
+
+
+async def test_a_server_refreshes_its_sockets(peer: SlackPeer) -> None:
+    async with await dial(peer) as socket:
+        await heard(socket)
+        await peer.until(lambda: peer.sockets)
+        await peer.refresh()
+        assert await heard(socket) == {"type": "disconnect", "reason": "refresh_requested"}
 
 
 async def test_an_acknowledged_event_is_told_to_one_socket_and_once(peer: SlackPeer) -> None:

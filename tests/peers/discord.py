@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from simcord.components import ComponentValidationError, merge_edit_flags, valid
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -37,6 +38,10 @@ COMMANDS, OPTIONS, CHOICES, DEFINITION = 100, 25, 25, 8_000
 MENU, CHOICE, PLACEHOLDER = 25, 100, 150
 ACKNOWLEDGE_SECONDS, TOKEN_SECONDS, NONCE_SECONDS = 3.0, 900.0, 300.0
 UPLOAD = 10 << 20
+PER_SECOND = 50
+INVALID, INVALID_SECONDS = 10_000, 600.0
+STARTS, CREATIONS = 1_000, 200
+"""A day: of sessions, and of commands that were not there."""
 MESSAGE_CONTENT = 1 << 15
 EPHEMERAL, LOADING = 1 << 6, 1 << 7
 ALL_PERMISSIONS = 0x7FFFFFFFFFFFF
@@ -92,7 +97,8 @@ class DiscordPeer:
     """messages: what is visible, by id, in order. calls: every request, as method, path and body.
 
     fault: asked first, with method and path; what it answers is the answer. after: asked once it was done. later: seconds that the
-    peer's clock is ahead. privileged: the bot may ask for the content of messages.
+    peer's clock is ahead. privileged: the bot may ask for the content of messages. invalid: so many answers of 401, 403 and 429 in ten
+    minutes, and the address is shut out. starts: so many sessions a day.
     """
 
     def __init__(self, token: str = TOKEN) -> None:
@@ -100,6 +106,8 @@ class DiscordPeer:
         self.port = 0
         self.later = 0.0
         self.privileged = True
+        self.invalid = INVALID
+        self.starts = STARTS
         self.messages: dict[int, Data] = {}
         self.secret: set[int] = set()
         self.channels: dict[int, Data] = {}
@@ -123,6 +131,9 @@ class DiscordPeer:
         self.after: Callable[[str, str], Response | None] | None = None
         self.moved = asyncio.Event()
         self._nonces: dict[tuple[int, str], tuple[float, int]] = {}
+        self._asked: deque[float] = deque()
+        self._invalid: deque[float] = deque()
+        self._created: deque[float] = deque()
         self._sessions: dict[str, Session] = {}
         self._ids = itertools.count(1)
         self._server: PeerServer | None = None
@@ -526,6 +537,9 @@ class DiscordPeer:
         if given["intents"] & MESSAGE_CONTENT and not self.privileged:
             await socket.close(4014)
             return None
+        if self.identifies >= self.starts:
+            await socket.close(4004)
+            return None
         self.identifies += 1
         session = Session(f"s{self.identifies}", given["intents"], socket=socket)
         ready = {
@@ -604,7 +618,20 @@ class DiscordPeer:
     # --- REST
 
     async def _rest(self, request: Request) -> Response:
+        """Who is shut out is told so by what stands before Discord, which signs no answer."""
+        if recent(self._invalid, self.now(), INVALID_SECONDS) >= self.invalid:
+            return PlainTextResponse("error code: 1015", 429)
+        answer = await self._answer(request)
+        if answer.status_code in {401, 403, 429}:
+            self._invalid.append(self.now())
+        return answer
+
+    async def _answer(self, request: Request) -> Response:
         method, path = request.method, request.path_params["path"]
+        if not path.startswith(("interactions/", "webhooks/")):  # these count nowhere
+            if recent(self._asked, time.monotonic(), 1.0) >= PER_SECOND:
+                return too_many(1.0 - (time.monotonic() - self._asked[0]), everywhere=True)
+            self._asked.append(time.monotonic())
         body, files = await _body(request)
         self.calls.append((method, path, body))
         if self.fault is not None and (answer := self.fault(method, path)) is not None:
@@ -939,6 +966,11 @@ class DiscordPeer:
         for each in body:
             if each.get("type", 1) == 1:
                 self._check_command(each)
+        before = {(each.get("type", 1), each["name"]) for each in self.commands}
+        fresh = [each for each in names if each not in before]
+        if recent(self._created, self.now(), 86_400.0) + len(fresh) > CREATIONS:
+            raise Refusal(400, 30034, "Max number of daily application command creates has been reached (200)")
+        self._created.extend(self.now() for _ in fresh)
         self.commands = list(body)
         self.upserts += 1
         return [
@@ -985,6 +1017,13 @@ class DiscordPeer:
 
     def public(self, channel: int) -> list[Data]:
         return [each for each in self.sent(channel) if int(each["id"]) not in self.secret]
+
+
+def recent(times: deque[float], now: float, seconds: float) -> int:
+    """How many of these are not older."""
+    while times and now - times[0] >= seconds:
+        times.popleft()
+    return len(times)
 
 
 def dict_of(files: list[tuple[str, bytes]], body: Data) -> dict[str, bytes]:

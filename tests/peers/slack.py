@@ -907,6 +907,13 @@ class SlackPeer(Teams):
         """Every trigger is four seconds old."""
         self._triggers = {key: at and at - TRIGGER_SECONDS - 1 for key, at in self._triggers.items()}
 
+    def expire_addresses(self) -> None:
+        """Every address for answers is older than half an hour."""
+        known = self._response_urls.items()
+        self._response_urls = {
+            key: (made - RESPONSE_SECONDS - 1, n, where, who) for key, (made, n, where, who) in known
+        }
+
     async def _do_views_publish(self, given: Wire) -> Wire:
         view = given["view"]
         if view["type"] != "home" or len(view["blocks"]) > MODAL_BLOCKS:
