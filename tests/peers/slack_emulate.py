@@ -31,12 +31,12 @@ from peers.slack import (
     SCOPES,
     TEAM,
     File,
-    Refusal,
     SlackPeer,
     Wire,
     _checked_view,
     _page,
 )
+from peers.slack_teams import Refusal
 
 TOKENS: Mapping[str, str] = {BOT: SlackPeer.bot_token, ADA: "xoxp-ada", BOB: "xoxp-bob"}
 ADMIN = "xoxp-admin"
@@ -152,8 +152,8 @@ class EmulatePeer(SlackPeer):
 
     # --- what people do
 
-    def keeps(self, data: bytes, name: str = "file.png") -> Wire:
-        """Uploaded, and shown to nobody until it is said."""
+    def keeps(self, data: bytes, name: str = "file.png", *, team: str = TEAM) -> Wire:
+        """Uploaded, and shown to nobody until it is said. There is one team."""
         given = self._as(TOKENS[ADA], "files.getUploadURLExternal", filename=name, length=len(data))
         self._people.post(f"/upload/v1/{given['file_id']}", content=data)
         return {"id": given["file_id"]}
