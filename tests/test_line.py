@@ -547,6 +547,26 @@ async def test_of_many_edits_the_latest_is_shown_within_the_budget(desk: Desk) -
     assert len(desk.network.last.edits) == 2
 
 
+async def test_cards_of_all_conversations_share_the_accounts_edits_and_what_is_final_waits_for_none(desk: Desk) -> None:
+    desk.network.can = with_capabilities(rate=replace(desk.network.can.rate, edit_seconds=0.01, edits_per_minute=6))
+    rooms = [f"room{n}" for n in range(30)]
+    cards = {room: await desk.say("card", chat=room) for room in rooms}
+
+    def shown(text: str) -> int:
+        return sum(one == text for one in desk.network.texts)
+
+    for percent in ("1 %", "2 %"):
+        for card in cards.values():
+            desk.edit(card, percent)
+        await desk.quiet()
+    assert shown("1 %") + shown("2 %") == 1
+    await desk.quiet(50)
+    assert shown("1 %") + shown("2 %") == 6, "one each ten seconds"
+    for room in rooms:
+        await desk.say("done", chat=room, replaces=cards[room].key)
+    assert shown("done") == len(rooms)
+
+
 async def test_a_message_does_not_wait_for_the_budget_of_edits(desk: Desk) -> None:
     desk.network.can = with_capabilities(rate=replace(desk.network.can.rate, edit_seconds=100.0))
     card = await desk.say("card")

@@ -35,6 +35,13 @@ def test_the_twenty_first_waits_until_the_first_is_a_minute_old() -> None:
     assert [pace.take(rate, "a", 20.0) for _ in range(2)] == [60.0, 61.0]
 
 
+def test_edits_of_all_chats_are_spread_over_the_minute() -> None:
+    pace, rate = Pace(), RateRules(edits_per_minute=40)
+    assert [pace.edit(rate, 10.0) for _ in range(3)] == [10.0, 11.5, 13.0]
+    assert pace.edit(rate, 100.0) == 100.0
+    assert [pace.edit(RateRules(), 10.0) for _ in range(2)] == [10.0, 10.0]
+
+
 def test_what_was_long_ago_counts_no_more() -> None:
     pace = Pace()
     for _ in range(30):

@@ -1,7 +1,9 @@
 """A gateway on Slack while all goes wrong that can: nothing is lost, and nothing is there twice."""
 
 import asyncio
+import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,8 +21,9 @@ from chatelier.plugins.essentials import Plugin as Essentials
 from chatelier.plugins.sqlite import Plugin as Sqlite
 from chatelier.testing import ScriptedGateway
 from gateways import configured, gateway_process
-from peers.slack import ADA, BOB, DM, SlackPeer, broken, buttons_of, text_of, too_many
+from peers.slack import ADA, BOB, DM, SlackPeer, broken, buttons_of, text_of, too_many, unheard
 from slack_network import hurried, on_line, slack
+from test_telegram_chaos import locked
 
 DIRECT = {ADA: DM, BOB: "D0BOB"}
 EACH = 4
@@ -69,6 +72,62 @@ async def all_delivered(peer: SlackPeer) -> None:
 def none_twice(peer: SlackPeer) -> None:
     counts = {(user, n): len(results(peer, user, n)) for user in DIRECT for n in range(EACH)}
     assert set(counts.values()) == {1}, counts
+
+
+class Chaos:
+    """What goes wrong, by the dice. bad: calls that were spoilt, by how."""
+
+    def __init__(self, peer: SlackPeer, seed: int, share: float) -> None:
+        self._peer = peer
+        self._dice = random.Random(seed)  # noqa: S311 - the same each time
+        self._share = share
+        self.bad: Counter[str] = Counter()
+        peer.fault, peer.after = self._before, self._after
+
+    def _is_struck(self, *how: str) -> bool:
+        """By the dice; and what did not happen yet happens first."""
+        return not self.bad.keys() >= set(how) or self._dice.random() < self._share
+
+    def _before(self, method: str, _: Mapping[str, Any]) -> Response | None:
+        """Nothing was done."""
+        if method not in SAYING or not self._is_struck("503", "429", "cut off"):
+            return None
+        how = self._dice.choice([each for each in ("503", "429", "cut off") if not self.bad[each]] or ["503", "429"])
+        self.bad[how] += 1
+        if how == "cut off":
+            self._peer.drop()
+        return too_many(1) if how == "429" else broken()
+
+    def _after(self, method: str, _: Mapping[str, Any]) -> Response | None:
+        """It was done, and nobody hears of it."""
+        if method not in SAYING or not self._is_struck("answer lost"):
+            return None
+        self.bad["answer lost"] += 1
+        return unheard()
+
+    def end(self) -> None:
+        self._peer.fault = self._peer.after = None
+
+
+@pytest.mark.slow
+async def test_nothing_is_lost_or_doubled_when_all_goes_wrong(
+    peer: SlackPeer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Repeats under other ids, refusals, lost answers, a broken socket and a store that fails. By metadata all is found again."""
+    chaos = Chaos(peer, 1, 0.15)
+    async with living(tmp_path, peer):
+        async with locked(tmp_path / "chatelier.db"):
+            ask_all(peer)
+            for n in range(11):
+                peer.repeat(as_other=n in (3, 7))
+            await peer.until(lambda: any(each.attempt for each in peer.deliveries), PATIENCE)
+        await peer.refresh()
+        await all_delivered(peer)
+        chaos.end()
+    none_twice(peer)
+    assert set(chaos.bad) == {"503", "429", "cut off", "answer lost"}
+    with capsys.disabled():
+        print(f"\n{dict(chaos.bad)}")  # noqa: T201 - so that it is counted
 
 
 async def test_a_storm_of_refusals_is_not_answered_with_more(peer: SlackPeer, tmp_path: Path) -> None:

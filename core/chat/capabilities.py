@@ -48,13 +48,15 @@ class ButtonRules:
 class RateRules:
     """Native messages a second, of the account and of a chat, and a minute. 0 means no limit; an album counts as its files.
 
-    edit_seconds: the least time between two edits in a conversation.
+    edit_seconds: the least time between two edits in a conversation. edits_per_minute: edits of the account that show how far
+    something is, all conversations together; what is final goes out whatever those have used up.
     """
 
     per_second: float = 0
     per_chat_second: float = 0
     per_chat_minute: int = 0
     edit_seconds: float = 1.0
+    edits_per_minute: float = 0
 
     @property
     def limits_messages(self) -> bool:

@@ -82,6 +82,8 @@ class Lane:
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     send_after: float = 0.0
     edit_after: float = 0.0
+    may_edit: bool = False
+    """The next edit has its moment, of those that the account has in all."""
     doubt: Doubt | None = None
     """About the first message."""
     idle_since: float = 0.0
@@ -267,6 +269,7 @@ class Line:
                         return
                     else:
                         lane.idle_since = self._clock.monotonic()
+                        lane.may_edit = False
                         await lane.woken.wait()
                 except (Unavailable, OperatorMust) as away:
                     log.warning("store away", account=self._platform.name, error=str(away))
@@ -496,11 +499,16 @@ class Line:
         if wait > 0:
             await self._pause(lane, wait)
             return
+        if not lane.may_edit:
+            lane.may_edit = True
+            lane.edit_after = self._edit_moment(lane)
+            return
         await self._store.atomically(self._check)
         if not lane.edits:
             return
         card, (receipt, message) = next(iter(lane.edits.items()))
         del lane.edits[card]
+        lane.may_edit = False
         pause = AWAY_SECONDS
         try:
             pause = self._can(message.chat).rate.edit_seconds
@@ -511,6 +519,15 @@ class Line:
         except Exception as error:  # noqa: BLE001 - a platform's code may raise anything; a lost progress edit is no loss
             log.info("progress not shown", account=self._platform.name, message=card, error=str(error))
         lane.edit_after = self._clock.monotonic() + pause
+
+    def _edit_moment(self, lane: Lane) -> float:
+        """When its next edit may go out, on the monotonic clock."""
+        _, message = next(iter(lane.edits.values()))
+        now = self._clock.monotonic()
+        try:
+            return self._pace.edit(self._can(message.chat).rate, now)
+        except Trouble:
+            return now
 
     async def _asked(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `asked`; an answer shows that the network is there."""

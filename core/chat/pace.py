@@ -23,6 +23,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._next_at = float("-inf")
+        self._next_edit_at = float("-inf")
         self._chats: dict[str, _Chat] = {}
 
     def take(self, rate: RateRules, chat: str, now: float, messages: int = 1) -> float:
@@ -40,6 +41,14 @@ class Pace:
             self._next_at = at + messages / rate.per_second
         if rate.per_chat_second:
             known.next_at = at + messages / rate.per_chat_second
+        return at
+
+    def edit(self, rate: RateRules, now: float) -> float:
+        """When progress may be shown next, `now` or later; that moment is taken."""
+        if not rate.edits_per_minute:
+            return now
+        at = max(now, self._next_edit_at)
+        self._next_edit_at = at + MINUTE / rate.edits_per_minute
         return at
 
     def _chat(self, chat: str, now: float) -> _Chat:

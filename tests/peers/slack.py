@@ -475,6 +475,7 @@ class SlackPeer(Teams):
         for attempt, pause in enumerate((0.0, *pauses)):
             await asyncio.sleep(pause)
             delivery.attempt = attempt
+            self.moved.set()
             try:
                 if await self._try(delivery, told):
                     return
