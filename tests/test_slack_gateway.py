@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from chatelier import Progress
 from chatelier.core.cli.commands import program
+from chatelier.core.gateway import Runtime
+from chatelier.core.generation.jobs import JOBS
 from chatelier.core.testing.backend import PIXEL, FakeBackend
 from chatelier.core.testing.gateway import Parts, running
 from chatelier.platforms.slack.plugin import Plugin as SlackPlugin
@@ -28,9 +30,10 @@ from slack_network import hurried, slack
 class Chat:
     """What people see of it."""
 
-    def __init__(self, peer: SlackPeer, backend: FakeBackend) -> None:
+    def __init__(self, peer: SlackPeer, backend: FakeBackend, runtime: Runtime) -> None:
         self.peer = peer
         self.backend = backend
+        self.runtime = runtime
 
     async def sees(self, words: str, channel: str = DM, thread: str = "") -> dict[str, Any]:
         await self.peer.until(lambda: self.found(words, channel, thread), 30)
@@ -53,8 +56,8 @@ async def living(folder: Path, peer: SlackPeer, **options: Any) -> AsyncIterator
     backend = FakeBackend(**options)
     parts = Parts([slack(peer)], [backend], WORKFLOWS)
     store = {"store": f"sqlite:{folder / 'chatelier.db'}"}
-    async with running(folder, parts, SlackPlugin(), Essentials(), Points(), Sqlite(), settings=store):
-        yield Chat(peer, backend)
+    async with running(folder, parts, SlackPlugin(), Essentials(), Points(), Sqlite(), settings=store) as runtime:
+        yield Chat(peer, backend, runtime)
         backend.hold = False
         backend.finish()  # a stop waits for what runs
 
@@ -80,6 +83,33 @@ async def test_a_card_shows_the_picture_so_far_and_becomes_the_result(peer: Slac
         assert [each["ts"] for each in peer.sent()] == [card["ts"]], "one message, from first to last"
         assert peer.bytes_of(card)
         await peer.until(lambda: peer.reactions[DM, asked["ts"]] == ["white_check_mark"])
+
+
+async def test_a_job_that_outlives_its_triggers_and_addresses_arrives(peer: SlackPeer, tmp_path: Path) -> None:
+    """What came with the command is good for seconds and for half an hour; the picture takes longer."""
+    async with living(tmp_path, peer, hold=True) as chat:
+        peer.types("/chatelier", "make a slow fox", channel=GENERAL)
+        await peer.until(lambda: chat.backend.runs)
+        peer.expire()
+        peer.expire_addresses()
+        chat.backend.finish()
+        await peer.until(lambda: chat.results(GENERAL))
+        peer.presses(chat.results(GENERAL)[0], "Again", channel=GENERAL)
+        await peer.until(lambda: len(chat.backend.runs) == 2)
+
+
+async def test_a_job_of_the_direct_chat_is_opened_in_a_channel_with_buttons_that_work(
+    peer: SlackPeer, tmp_path: Path
+) -> None:
+    async with living(tmp_path, peer) as chat:
+        peer.says("make a fox")
+        await peer.until(chat.results)
+        (job,) = await chat.runtime.store.find(JOBS, order="created")
+        peer.says(f"<@{BOT}> show {job.key}", channel=GENERAL)
+        await peer.until(lambda: chat.results(GENERAL))
+        assert peer.bytes_of(chat.results(GENERAL)[0]) == peer.bytes_of(chat.results()[0])
+        peer.presses(chat.results(GENERAL)[0], "Again", channel=GENERAL)
+        await peer.until(lambda: len(chat.results(GENERAL)) == 2)
 
 
 async def test_in_a_channel_only_what_is_meant_for_it_is_answered(peer: SlackPeer, tmp_path: Path) -> None:
