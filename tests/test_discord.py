@@ -542,6 +542,16 @@ async def test_two_buttons_that_carry_the_same_are_both_there_and_carry_it(desk:
         assert event.body == Pressed(payload="a.same", message_id=message["id"])
 
 
+async def test_a_routes_bucket_is_kept_to_before_it_overflows(desk: Desk) -> None:
+    desk.peer.bucket = (2, 0.5)
+    event = await desk.said("x", channel=SQUARE)
+    for n in range(6):
+        await desk.account.send(desk.to(event, f"message {n}"))
+    assert desk.public()[-6:] == [f"message {n}" for n in range(6)]
+    asked = [path for method, path, _ in desk.peer.calls if method == "POST" and path.endswith("/messages")]
+    assert len(asked) == 6, "none was refused and asked for again"
+
+
 FIELDS = (
     Option(name="prompt", required=True, label="Prompt"),
     Option(name="width", type="integer", minimum=64, maximum=2048),

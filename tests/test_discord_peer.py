@@ -265,6 +265,27 @@ async def test_a_pause_is_asked_for_as_discord_does(peer: DiscordPeer) -> None:
     assert answer.headers["via"], "without it the library takes it for a ban"
 
 
+async def test_a_route_has_a_bucket_and_tells_of_it(peer: DiscordPeer) -> None:
+    peer.bucket = (2, 60.0)
+    answers = [await say(peer, content=str(n)) for n in range(3)]
+    assert [each.headers["x-ratelimit-remaining"] for each in answers] == ["1", "0", "0"]
+    refused = answers[-1]
+    assert (refused.status_code, refused.json()["global"]) == (429, False)
+    assert 59 < refused.json()["retry_after"] <= 60
+    other = (await ask(peer, "POST", "/users/@me/channels", {"recipient_id": "42"})).json()["id"]
+    assert (await say(peer, int(other), content="x")).status_code == 200, "another channel has its own"
+
+
+async def test_an_interaction_takes_files_as_large_as_it_says(peer: DiscordPeer) -> None:
+    waiting = peer.interact(2, {"name": "make"}, channel=SQUARE, limit=UPLOAD + 2)
+    await first(peer, waiting, 5)
+    path = f"/webhooks/{APPLICATION}/{waiting.token}"
+    fits = await ask(peer, "POST", path, {"content": "x"}, {"a.png": bytes(UPLOAD + 1)})
+    assert fits.status_code == 200
+    answer = await ask(peer, "POST", path, {"content": "x"}, {"a.png": bytes(UPLOAD + 3)})
+    assert (answer.status_code, answer.json()["code"]) == (413, 40005)
+
+
 async def test_more_than_fifty_requests_a_second_are_too_many(peer: DiscordPeer) -> None:
     async with httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bot {peer.token}"}) as client:
         answers = await asyncio.gather(*(client.get(f"{peer.api}/users/@me") for _ in range(60)))

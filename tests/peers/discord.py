@@ -63,9 +63,9 @@ def invalid(where: str, why: str) -> Refusal:
     return Refusal(400, 50035, "Invalid Form Body", errors)
 
 
-def too_many(seconds: float, *, everywhere: bool = False) -> Response:
+def too_many(seconds: float, *, everywhere: bool = False, more: Mapping[str, str] | None = None) -> Response:
     body = {"message": "You are being rate limited.", "retry_after": seconds, "global": everywhere}
-    return JSONResponse(body, 429, headers={"Via": "1.1 google", "Retry-After": str(seconds)})
+    return JSONResponse(body, 429, headers={"Via": "1.1 google", "Retry-After": str(seconds), **(more or {})})
 
 
 @dataclass
@@ -98,7 +98,8 @@ class DiscordPeer:
 
     fault: asked first, with method and path; what it answers is the answer. after: asked once it was done. later: seconds that the
     peer's clock is ahead. privileged: the bot may ask for the content of messages. invalid: so many answers of 401, 403 and 429 in ten
-    minutes, and the address is shut out. starts: so many sessions a day.
+    minutes, and the address is shut out. starts: so many sessions a day. bucket: so many new messages in so many seconds, in each
+    channel.
     """
 
     def __init__(self, token: str = TOKEN) -> None:
@@ -127,6 +128,8 @@ class DiscordPeer:
         self.forgets = False
         self.heartbeat_ms = 41_250
         self.is_frozen = False
+        self.bucket: tuple[int, float] | None = None
+        self._buckets: dict[str, deque[float]] = {}
         self.fault: Callable[[str, str], Response | None] | None = None
         self.after: Callable[[str, str], Response | None] | None = None
         self.moved = asyncio.Event()
@@ -636,6 +639,9 @@ class DiscordPeer:
         self.calls.append((method, path, body))
         if self.fault is not None and (answer := self.fault(method, path)) is not None:
             return answer
+        rated = self._rated(path) if method == "POST" and path.endswith("/messages") else {}
+        if rated.get("X-RateLimit-Remaining") == "-1":
+            return too_many(float(rated["X-RateLimit-Reset-After"]), more={**rated, "X-RateLimit-Remaining": "0"})
         try:
             if not path.startswith("interactions/") and request.headers.get("authorization") != f"Bot {self.token}":
                 raise Refusal(401, 0, "401: Unauthorized")
@@ -646,7 +652,25 @@ class DiscordPeer:
             self._move()
         if self.after is not None and (answer := self.after(method, path)) is not None:
             return answer
-        return Response(status_code=204) if made is None else JSONResponse(made)
+        return Response(status_code=204) if made is None else JSONResponse(made, headers=rated)
+
+    def _rated(self, path: str) -> dict[str, str]:
+        """What is told of the route's bucket; -1 remain where this one is too many."""
+        if self.bucket is None:
+            return {}
+        most, seconds = self.bucket
+        taken, now = self._buckets.setdefault(path, deque()), time.monotonic()
+        left = most - recent(taken, now, seconds) - 1
+        if left >= 0:
+            taken.append(now)
+        return {
+            "X-RateLimit-Limit": str(most),
+            "X-RateLimit-Remaining": str(left),
+            "X-RateLimit-Reset": str(time.time() + taken[0] + seconds - now),
+            "X-RateLimit-Reset-After": str(taken[0] + seconds - now),
+            "X-RateLimit-Bucket": "messages",
+            "X-RateLimit-Scope": "user",
+        }
 
     async def _do(  # noqa: PLR0912 - a case for each path
         self, method: str, path: list[str], body: Data, files: list[tuple[str, bytes]], query: Mapping[str, str]
@@ -761,12 +785,14 @@ class DiscordPeer:
         if nonce := str(body.get("nonce", "")):
             self._nonces[channel, nonce] = self.now(), int(message["id"])
 
-    def _check(self, body: Data, files: list[tuple[str, bytes]], channel: int, *, kept: int = 0) -> None:
+    def _check(
+        self, body: Data, files: list[tuple[str, bytes]], channel: int, *, kept: int = 0, most: int = UPLOAD
+    ) -> None:
         if len(body.get("content") or "") > CONTENT:
             raise invalid("content", f"Must be {CONTENT} or fewer in length.")
         if len(body.get("embeds") or ()) > EMBEDS:
             raise invalid("embeds", f"Must be {EMBEDS} or fewer in length.")
-        self._check_uploads(body, files, channel)
+        self._check_uploads(body, files, channel, most=most)
         if not ((body.get("content") or "").strip() or files or kept or body.get("embeds")):
             raise Refusal(400, 50006, "Cannot send an empty message")
         self._check_rows(body.get("components") or ())
@@ -780,14 +806,15 @@ class DiscordPeer:
         except ComponentValidationError as why:
             raise invalid("components", str(why)) from why
 
-    def _check_uploads(self, body: Data, files: list[tuple[str, bytes]], channel: int) -> None:
+    def _check_uploads(self, body: Data, files: list[tuple[str, bytes]], channel: int, *, most: int = UPLOAD) -> None:
+        """most: bytes of a file, where an interaction says so; a boosted server may take more."""
         described = body.get("attachments") or ()
         if max(len(files), len(described)) > FILES:
             raise invalid("attachments", f"Must be {FILES} or fewer in length.")
         if any(len(each.get("description") or "") > ALT for each in described):
             raise invalid("attachments", f"Must be {ALT} or fewer in length.")
         tier = self.guilds.get(self._guild_of(channel), {}).get("premium_tier", 0)
-        if any(len(data) > {2: 50 << 20, 3: 100 << 20}.get(tier, UPLOAD) for _, data in files):
+        if any(len(data) > max(most, {2: 50 << 20, 3: 100 << 20}.get(tier, UPLOAD)) for _, data in files):
             raise Refusal(413, 40005, "Request entity too large")
 
     @staticmethod
@@ -844,7 +871,7 @@ class DiscordPeer:
                 message["message_reference"] = {"type": 0, "message_id": answered["id"], "channel_id": str(channel)}
         return message
 
-    def _edit(self, message: Data, body: Data, files: list[tuple[str, bytes]]) -> Data:
+    def _edit(self, message: Data, body: Data, files: list[tuple[str, bytes]], *, most: int = UPLOAD) -> Data:
         if message["author"]["id"] != str(BOT):
             raise Refusal(403, 50005, "Cannot edit a message authored by another user")
         kept = message["attachments"]
@@ -852,7 +879,7 @@ class DiscordPeer:
             ids = {str(each.get("id")) for each in body["attachments"]}
             kept = [each for each in message["attachments"] if each["id"] in ids]
         whole = {"content": message["content"], "components": message["components"], **body}
-        self._check(whole, files, int(message["channel_id"]), kept=len(kept))
+        self._check(whole, files, int(message["channel_id"]), kept=len(kept), most=most)
         described = {each.get("filename"): each.get("description", "") for each in body.get("attachments") or ()}
         fresh = [self._attachment(name, data, described.get(name, "")) for name, data in dict_of(files, body).items()]
         flags = merge_edit_flags(message["flags"] & ~LOADING, int(body.get("flags") or message["flags"]))
@@ -930,7 +957,7 @@ class DiscordPeer:
     def _webhook(
         self, method: str, waiting: Waiting, rest: list[str], body: Data, files: list[tuple[str, bytes]]
     ) -> Data | None:
-        channel = int(waiting.data["channel_id"])
+        channel, most = int(waiting.data["channel_id"]), int(waiting.data["attachment_size_limit"])
         kept = self.messages.get(waiting.original)
         if not rest and method == "POST" and waiting.first == 5 and (kept is None or kept["flags"] & LOADING):
             if waiting.original in self.filled:
@@ -938,9 +965,9 @@ class DiscordPeer:
             elif kept is None:
                 raise Refusal(404, 10008, "Unknown Message")
             else:
-                return self._edit(kept, body, files)
+                return self._edit(kept, body, files, most=most)
         if not rest and method == "POST":
-            self._check(body, files, channel)
+            self._check(body, files, channel, most=most)
             message = self._message(channel, self.me, body, dict_of(files, body))
             message["flags"] = body.get("flags", 0)
             self._show(waiting, message)
@@ -952,7 +979,7 @@ class DiscordPeer:
         if method == "DELETE":
             del self.messages[id_]
             return None
-        return found if method == "GET" else self._edit(found, body, files)
+        return found if method == "GET" else self._edit(found, body, files, most=most)
 
     # --- commands
 

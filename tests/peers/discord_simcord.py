@@ -283,7 +283,8 @@ class SimcordPeer(DiscordPeer):
             case "POST", ["interactions", id_, token, "callback"]:
                 return self._first(int(id_), token, body)
             case _, ["webhooks", _, token, *_]:
-                self._check_uploads(body, files, int(self._door(token).data["channel_id"]))
+                asked = self._door(token).data
+                self._check_uploads(body, files, int(asked["channel_id"]), most=int(asked["attachment_size_limit"]))
         return self._ask(method, path, body, files, query)
 
     def _allowed(self, guild: int) -> str:
