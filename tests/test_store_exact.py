@@ -66,7 +66,11 @@ NOW = datetime(2026, 11, 22, 14, 0, 0, 123_000, tzinfo=UTC)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 numbers = st.floats() | st.integers(-3, 3).map(float)
-moments = st.datetimes(timezones=st.just(UTC)) | st.just(NOW) | st.just(NOW.astimezone(timezone(timedelta(hours=2))))
+moments = (
+    st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(fold=0))
+    | st.just(NOW)
+    | st.just(NOW.astimezone(timezone(timedelta(hours=2))))
+)
 leaves = st.builds(Leaf, name=texts) | st.builds(Leaf, many=st.tuples(st.builds(Leaf))) | st.builds(LargerLeaf)
 bodies = st.builds(Said, text=texts) | st.builds(Pressed, text=texts)
 anything = st.recursive(
