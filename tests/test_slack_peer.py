@@ -57,6 +57,7 @@ TOO_MUCH = {
     "51 blocks": ([section("x")] * 51, "invalid_blocks"),
     "a section of 3,001": ([section("x" * 3_001)], "invalid_blocks"),
     "a header of 151": ([section("x" * 151, "header")], "invalid_blocks"),
+    "a markdown block of 12,001": ([{"type": "markdown", "text": "x" * 12_001}], "invalid_blocks"),
     "26 elements": ([{"type": "actions", "elements": [button(n) for n in range(26)]}], "invalid_blocks"),
     "a button's text of 76": (
         [{"type": "actions", "elements": [button(text={"type": "plain_text", "text": "x" * 76})]}],
@@ -88,6 +89,8 @@ async def test_what_is_just_within_the_limits_is_taken(peer: SlackPeer) -> None:
         rich({"type": "text", "text": "x", "style": {"bold": True}}),
     ]
     assert not await error(peer, "chat.postMessage", channel=DM, text="x" * 40_000, blocks=blocks)
+    markdown = [{"type": "markdown", "text": "x" * 12_000}]
+    assert not await error(peer, "chat.postMessage", channel=GENERAL, text="x", blocks=markdown)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ WINDOW_SECONDS = 300
 HARD_TEXT, BLOCKS, ALL_TEXT, SECTION, HEADER = 40_000, 50, 13_200, 3_000, 150
 ACTIONS, LABEL, VALUE, ACTION_ID, OPTIONS = 25, 75, 2_000, 255, 100
 MODAL_BLOCKS, TITLE, METADATA = 100, 24, 3_000
+MARKDOWN = 12_000
 FILE_BYTES = 1 << 30
 TIERS: Mapping[str, int] = {
     "apps.connections.open": 20,
@@ -720,6 +721,10 @@ class SlackPeer(Teams):
 
     def _check_section(self, block: Wire) -> None:
         _check_text(block["text"], SECTION)
+
+    def _check_markdown(self, block: Wire) -> None:
+        if not 1 <= len(block.get("text", "")) <= MARKDOWN:
+            raise invalid(f"must be less than {MARKDOWN + 1} characters [text]")
 
     def _check_header(self, block: Wire) -> None:
         if block["text"]["type"] != "plain_text":
