@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import json
 import os
+import selectors
 import sqlite3
 import statistics
 import subprocess
@@ -139,6 +140,11 @@ async def saturated(wire: Wire, rooms: int, messages: int) -> float:
     return messages // rooms * rooms / (time.perf_counter() - begun)
 
 
+def punctual() -> asyncio.AbstractEventLoop:
+    """A loop that sleeps to the microsecond. With epoll it sleeps whole milliseconds, and several messages come at once."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 async def paced(wire: Wire, rate: float, messages: int) -> list[float]:
     """Seconds that each took, when so many a second come in, whatever became of those before."""
     begun, under_way = time.perf_counter(), []
@@ -223,8 +229,11 @@ def main() -> None:
     print(f"{'':22} commands   messages/s  one by one    p50 ms    p99 ms", flush=True)
     for name, open_store in STORES.items():
         for count in COMMANDS:
-            with tempfile.TemporaryDirectory(prefix="chatelier-bench-", dir=asked.folder) as folder:
-                rows.append(asyncio.run(ours(name, open_store, Path(folder), count, messages)))
+            with (
+                tempfile.TemporaryDirectory(prefix="chatelier-bench-", dir=asked.folder) as folder,
+                asyncio.Runner(loop_factory=punctual) as runner,
+            ):
+                rows.append(runner.run(ours(name, open_store, Path(folder), count, messages)))
             print(rows[-1], flush=True)
     for name, wanted in PEERS.items() if asked.peers else ():
         with tempfile.TemporaryDirectory(prefix="chatelier-bench-", dir=asked.folder) as folder:

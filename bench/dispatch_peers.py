@@ -9,6 +9,7 @@ nothing, has one command of so many that answers, and is given its messages by a
 import asyncio
 import json
 import logging
+import selectors
 import sys
 import tempfile
 import time
@@ -293,7 +294,9 @@ def main() -> None:
     peer, commands, messages, rooms, share, seconds = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         found = measure(peer, Path(folder), int(commands), int(messages), int(rooms), float(share), float(seconds))
-        print(json.dumps(asyncio.run(found)))
+        # As in `dispatch.py`: with epoll several messages would come at once.
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+            print(json.dumps(runner.run(found)))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ from ..storage import (
 T = TypeVar("T")
 Asked = tuple[tuple[str, ...], str]
 """The fields of a question: those that are equal, and the one of the order."""
+BEHIND = 16
+"""Rows that an index may be behind. Most move again before somebody asks; all at once would hold up whoever asks."""
 _Where = tuple[tuple[Any, ...], tuple[Any, str]]
 """The values that are equal, and the place among those that share them."""
 
@@ -145,12 +147,14 @@ class _Shelf:
             for pair in held:
                 del self.uniques[pair]
             self.uniques.update(dict.fromkeys(taken, key))
-        for index in self.indexes.values():
-            index.moved[key] = None
         if row is not None:
             self.rows[key] = row
         elif before is not None:
             del self.rows[key]
+        for index in self.indexes.values():
+            index.moved[key] = None
+            if len(index.moved) >= BEHIND:
+                index.catch_up(self.rows)
         return before
 
 
